@@ -1,0 +1,181 @@
+"""What a submission may say: the rules of SubmitJob that need no look at anything else, in AWS's words (spec 2.11), and the laxer ones of `spawn launch`.
+
+Every check passes in silence, or raises UsageError or InvalidField.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
+
+from spawn.domain.errors import InvalidField, UsageError
+
+BATCH_ARRAY_SIZES: Final = range(2, 10_001)
+"""Sizes of an array that AWS Batch takes; `spawn launch` takes 1 to ids.MAX_CHILDREN."""
+
+MAX_JOB_KIB: Final = 30
+"""Most KiB of a SubmitJob request."""
+
+MAX_DEFINITION_KIB: Final = 24
+"""Most KiB of a RegisterJobDefinition request."""
+
+MAX_TAGS: Final = 50
+"""Most tags of anything, those of the definition included when they are propagated."""
+
+MAX_TAG_KEY: Final = 128
+"""Most characters of a tag's key."""
+
+MAX_TAG_VALUE: Final = 256
+"""Most characters of a tag's value."""
+
+MAX_REASON: Final = 1024
+"""Most characters of the reason of CancelJob and TerminateJob."""
+
+BATCH_MIN_TIMEOUT: Final = timedelta(seconds=60)
+"""Shortest timeout of an attempt that AWS Batch takes."""
+
+OWN_TAGS: Final = ("array:", "spawn:", "aws:")
+"""Beginnings of tag keys that spawn or AWS sets."""
+
+_JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
+_LAUNCH_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
+_SHARE = re.compile(r"[A-Za-z0-9]{1,255}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def check_job_name(name: str) -> None:
+    """Refuse a jobName that is not a letter or digit and up to 127 letters, digits, hyphens and underscores."""
+    if not _JOB_NAME.fullmatch(name):
+        raise UsageError("Error executing request, Exception : Job name should match valid pattern")
+
+
+def check_array_size(size: int) -> None:
+    """Refuse an arrayProperties.size outside 2 to 10,000."""
+    if size not in BATCH_ARRAY_SIZES:
+        raise InvalidField("arrayProperties.size", f"{size} is not between 2 and 10000")
+
+
+def check_job_payload(size: int) -> None:
+    """Refuse a job of more than 30 KiB; `size` in bytes of its JSON."""
+    if size > MAX_JOB_KIB * 1024:
+        raise UsageError(f"Job size must be less than {MAX_JOB_KIB} KiB, got {-(-size // 1024)} KiB")
+
+
+def check_definition_payload(size: int) -> None:
+    """Refuse a job definition of more than 24 KiB; `size` in bytes of its JSON."""
+    if size > MAX_DEFINITION_KIB * 1024:
+        raise UsageError(f"Job definition size must be less than {MAX_DEFINITION_KIB} KiB, got {-(-size // 1024)} KiB")
+
+
+def check_tags(tags: Mapping[str, str]) -> None:
+    """Refuse more than 50 tags, keys of none or more than 128 characters, and values of more than 256."""
+    if len(tags) > MAX_TAGS:
+        raise InvalidField("tags", f"{len(tags)} tags: Member must have length less than or equal to {MAX_TAGS}")
+    for key, value in tags.items():
+        _check_tag("tags", key, value)
+
+
+def check_environment(names: Iterable[str]) -> None:
+    """Refuse environment variables without a name, and those that AWS Batch sets itself: names that begin with AWS_BATCH."""
+    for name in names:
+        if not name or "=" in name or "\0" in name:
+            raise InvalidField("environment", f"'{name[:60]}' is not the name of a variable")
+        if name.startswith("AWS_BATCH"):
+            raise InvalidField("environment", f"'{name[:60]}': names that begin with AWS_BATCH are reserved")
+
+
+def check_command(command: Sequence[str]) -> None:
+    """Refuse a command override that contains an empty string."""
+    if "" in command:
+        raise InvalidField("containerOverrides.command", "it cannot contain an empty string")
+
+
+def check_timeout(seconds: int) -> timedelta:
+    """The timeout of an attempt; less than 60 s is refused."""
+    timeout = timedelta(seconds=seconds)
+    if timeout < BATCH_MIN_TIMEOUT:
+        raise InvalidField("timeout.attemptDurationSeconds", f"{seconds} is below 60")
+    return timeout
+
+
+def check_share(share_identifier: str | None, priority: int | None, *, fair_share: bool) -> None:
+    """Refuse a share identifier or priority on a queue without a fair-share policy, and no identifier on one with it.
+
+    An identifier has up to 255 letters and digits; a priority is 0 to 9999.
+    """
+    if not fair_share:
+        if share_identifier is not None or priority is not None:
+            # "onlybe" is how AWS writes it, and what clients match
+            raise UsageError("Job with shareIdentifier or schedulingPriority can onlybe submitted to job queue with fair share scheduling policy.")
+        return
+    if share_identifier is None:
+        raise InvalidField("shareIdentifier", "the job queue has a fair-share scheduling policy: the job needs an identifier")
+    if not _SHARE.fullmatch(share_identifier):
+        raise InvalidField("shareIdentifier", f"'{share_identifier[:60]}' is not 1 to 255 letters and digits")
+    check_priority(priority)
+
+
+def check_priority(priority: int | None) -> None:
+    """Refuse a scheduling priority outside 0 to 9999; None passes."""
+    if priority is not None and not 0 <= priority <= 9999:
+        raise InvalidField("schedulingPriorityOverride", f"{priority} is not between 0 and 9999")
+
+
+def check_reason(reason: str) -> None:
+    """Refuse an empty reason for cancelling or terminating, and one of more than 1024 characters (spec 2.9)."""
+    if not reason:
+        raise InvalidField("reason", "it must not be empty")
+    if len(reason) > MAX_REASON:
+        raise InvalidField("reason", f"{len(reason)} characters are more than {MAX_REASON}")
+
+
+def check_launch_name(name: str, *, field: str = "--name") -> None:
+    """Refuse a name that is not 1 to 128 letters, digits, `_`, `-` and `.`: it becomes part of file names and of `NAME-INDEX`.
+
+    A name that begins with `-` looks like an option, and `.` and `..` are directories: they are refused as well.
+    """
+    if not _LAUNCH_NAME.fullmatch(name):
+        raise InvalidField(field, f"'{name[:140]}' is not a name: write 1 to {MAX_TAG_KEY} letters, digits, '_', '-' and '.'")
+    if name.startswith("-") or name in (".", ".."):
+        raise InvalidField(field, f"'{name}' is not a name: begin it with a letter, a digit or '_'")
+
+
+def parse_tag(text: str, *, field: str = "--tag") -> tuple[str, str]:
+    """Read `key=value`: a key of 1 to 128 characters, a value of 0 to 256, which may contain `=`."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidField(field, f"'{text[:140]}' has no '=': write KEY=VALUE")
+    _check_tag(field, key, value)
+    return key, value
+
+
+def check_own_tags(tags: Mapping[str, str], *, field: str = "--tag") -> None:
+    """Refuse, at launch, more than 50 tags and keys that spawn or AWS sets itself: `array:`, `spawn:`, `aws:`."""
+    if len(tags) > MAX_TAGS:
+        raise InvalidField(field, f"{len(tags)} tags are more than {MAX_TAGS}")
+    for key in tags:
+        if key.startswith(OWN_TAGS):
+            raise InvalidField(field, f"'{key}' begins with '{key.partition(':')[0]}:', which is reserved: choose another key")
+
+
+def parse_variable(text: str, *, field: str = "--env") -> tuple[str, str]:
+    """Read `NAME=VALUE`: letters, digits and underscores, not a digit first; the value may be empty and may contain `=`."""
+    name, equals, value = text.partition("=")
+    if not _VARIABLE.fullmatch(name):
+        raise InvalidField(field, f"'{name[:60]}' is not the name of a variable: write NAME=VALUE, with letters, digits and underscores")
+    if not equals:
+        raise InvalidField(field, f"'{name[:60]}' has no value: write {name[:60]}=VALUE")
+    if "\0" in value:
+        raise InvalidField(field, f"the value of '{name[:60]}' contains a zero byte, which no environment can hold")
+    return name, value
+
+
+def _check_tag(field: str, key: str, value: str) -> None:
+    if not key:
+        raise InvalidField(field, "a tag without a key: write KEY=VALUE")
+    if len(key) > MAX_TAG_KEY:
+        raise InvalidField(field, f"the key '{key[:40]}...' has {len(key)} characters, more than {MAX_TAG_KEY}")
+    if len(value) > MAX_TAG_VALUE:
+        raise InvalidField(field, f"the value of '{key}' has {len(value)} characters, more than {MAX_TAG_VALUE}")
