@@ -1,0 +1,60 @@
+"""What the news of a provider means: outcomes for children, records for the store."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from spawn.domain.arrays import ArrayJob, UnderWay
+from spawn.domain.instances import OnComplete, deadline
+from spawn.domain.instants import Instant
+from spawn.domain.jobs import Job
+from spawn.domain.outcomes import Outcome
+from spawn.domain.states import InstanceState
+from spawn.engine.ports import AttemptRecord, Completed, Ended, Lost, ProviderEvent, Refused, Usage
+
+_WELL = Outcome.exited(0)
+_NOTHING = Usage()
+
+
+def outcome_of(event: ProviderEvent, under_way: UnderWay, instance_id: str, job: Job) -> Outcome:
+    """How an attempt ended, in the domain's words."""
+    match event:
+        case Completed():
+            return Outcome.completed(event.success, event.message)
+        case Refused():
+            return Outcome.refused(event.reason)
+        case Ended():
+            return _outcome_of_exit(event, under_way, instance_id, job)
+    return Outcome.lost(instance_id)
+
+
+def _outcome_of_exit(event: Ended, under_way: UnderWay, instance_id: str, job: Job) -> Outcome:
+    code, signal, why = event.how
+    if why is None and signal is None and code is not None:
+        return _WELL if code == 0 else Outcome.exited(code)
+    match why:
+        case "timeout":
+            return Outcome.timed_out(code, signal)
+        case "ttl":
+            return Outcome.expired(instance_id, job.lifetime.ttl or timedelta(0), code=code, signal=signal)
+        case "oom":
+            return Outcome.out_of_memory()
+        case "stopped":
+            return Outcome.stopped(under_way.stopping or "Stopped", code=code, signal=signal)
+    return Outcome.killed(signal) if signal is not None else Outcome.exited(code if code is not None else 1)
+
+
+def record_of(event: ProviderEvent, array: ArrayJob, position: int, under_way: UnderWay, outcome: Outcome, at: Instant) -> AttemptRecord:
+    """The attempt as it is kept, with what becomes of its instance; to be made before the book hears of the end."""
+    usage = event.usage if isinstance(event, Ended) else _NOTHING
+    state, ends_at = _instance_after(array.job, under_way, event, at)
+    return AttemptRecord(array.job.key, position, under_way.attempt, under_way.started_at, at, outcome, usage.cpu_s, usage.max_rss_kib, state, ends_at)
+
+
+def _instance_after(job: Job, under_way: UnderWay, event: ProviderEvent, at: Instant) -> tuple[InstanceState, Instant | None]:
+    """The instance of an attempt that has ended: gone, stopped or kept until its own end (design, section 6)."""
+    gone = isinstance(event, Lost | Refused) or under_way.stopping is not None
+    if gone or job.lifetime.on_complete is OnComplete.TERMINATE or (isinstance(event, Ended) and event.how.why == "ttl"):
+        return InstanceState.TERMINATED, None
+    state = InstanceState.STOPPED if job.lifetime.on_complete is OnComplete.STOP else InstanceState.RUNNING
+    return state, deadline(job.lifetime, under_way.started_at or at, at, extended_to=under_way.ends_at)

@@ -1,0 +1,194 @@
+"""What clients ask of the engine. Each is run in its thread, checks everything first, and is answered after the commit."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+
+from spawn.domain import control
+from spawn.domain.arrays import ArrayJob
+from spawn.domain.dependencies import Dependency, DependencyType, Target
+from spawn.domain.errors import Conflict, InvalidField, NotFound
+from spawn.domain.ids import ArrayKey, AttemptId, JobId, new_job_id
+from spawn.domain.instants import Instant, later, to_datetime
+from spawn.domain.jobs import Job
+from spawn.domain.states import NOT_STARTED, UNDER_WAY, InstanceState, Status
+from spawn.engine.ports import InstanceEnd
+from spawn.engine.state import EngineState
+from spawn.engine.submission import Submission, Surroundings, make_job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Submitted:
+    """A job that has been taken (or, with `dry_run`, would have been), and sentences for its user."""
+
+    job: Job
+    notes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Changed:
+    """The positions that a request changed (or would change), and those it left alone, by reason."""
+
+    job: Job
+    positions: tuple[int, ...]
+    skipped: Mapping[str, tuple[int, ...]]
+
+
+def random_key() -> ArrayKey:
+    """Ten random hex digits."""
+    return ArrayKey(secrets.token_hex(5))
+
+
+def submit(state: EngineState, submission: Submission, depends_on: tuple[Dependency, ...], *, draw_key: Callable[[], ArrayKey] = random_key) -> Submitted:
+    """Take a job: all of it is checked before anything is kept. With `dry_run` nothing is kept."""
+    targets = {d.job: _target(state, d.job) for d in depends_on if d.job is not None}
+    around = Surroundings(capacity=state.provider.capacity(), features=state.provider.features(), targets=targets)
+    key = draw_key()
+    while state.store.array_by_key(key) is not None or key in state.book.by_key:
+        key = draw_key()
+    job, notes = make_job(submission, depends_on, around, job=_new_id(state, submission), key=key, at=state.now)
+    if not submission.dry_run:
+        for job_id in {*job.waits.each, *(parent for parent, _ in job.waits.children)}:
+            state.adopt(job_id)
+        statuses = {job_id: targets[job_id].status for job_id in job.waits.whole}
+        array = state.book.submit(job, statuses=statuses, at=state.now, max_concurrent=submission.max_concurrent)
+        state.batch.jobs.append(array)
+    return Submitted(job=job, notes=notes)
+
+
+def in_sequence(submission: Submission) -> tuple[Dependency, ...]:
+    """The dependency that `sequential` stands for."""
+    return (Dependency(type=DependencyType.SEQUENTIAL),) if submission.sequential else ()
+
+
+def _target(state: EngineState, job: JobId) -> Target:
+    array = state.book.by_id.get(job) or state.store.array(job)
+    if array is None:
+        raise NotFound(f"--depends-on: there is no array or job '{job}'")
+    return Target(job=job, status=array.parent_status, indexes=array.job.indexes)
+
+
+def _new_id(state: EngineState, submission: Submission) -> JobId:
+    taken = 0
+    while True:
+        job = new_job_id(is_array=submission.indexes is not None, at=to_datetime(state.now), taken=taken)
+        if job not in state.book.by_id and not state.store.statuses([job]):
+            return job
+        taken += 1
+
+
+def cancel(state: EngineState, job: JobId, positions: Sequence[int] | None, *, reason: str, dry_run: bool) -> Changed:
+    """Fail what has not started; what runs goes on."""
+    array = _known(state, job)
+    if dry_run:
+        return _would(array, positions, NOT_STARTED | {Status.STARTING})
+    change = control.cancel(state.book, array, positions, reason=reason, at=state.now, pending_waits=False)
+    if change.call_back:
+        state.acts.append(lambda: state.provider.drop(change.call_back))
+    return Changed(job=array.job, positions=change.positions, skipped=change.skipped)
+
+
+def terminate(state: EngineState, job: JobId, positions: Sequence[int] | None, *, reason: str, grace_s: float | None, dry_run: bool) -> Changed:
+    """Fail what has not started, stop what runs, and end the instances that outlived their attempts."""
+    array = _known(state, job)
+    kept = [(k.position, k.attempt) for k in state.store.kept_instances(key=array.job.key) if positions is None or k.position in set(positions)]
+    if dry_run:
+        would = _would(array, positions, NOT_STARTED | UNDER_WAY)
+        return replace(would, positions=tuple(sorted({*would.positions, *(position for position, _ in kept)})))
+    change = control.terminate(state.book, array, positions, reason=reason, at=state.now)
+    if change.stop:
+        grace = array.job.grace.total_seconds() if grace_s is None else grace_s
+        state.acts.append(lambda: state.provider.stop(change.stop, grace_s=grace))
+    if kept:
+        state.end_instances(array, kept)
+    ended = {position for position, _ in kept}
+    skipped = {why: left for why, which in change.skipped.items() if (left := tuple(p for p in which if p not in ended))}
+    return Changed(job=array.job, positions=tuple(sorted({*change.positions, *ended})), skipped=skipped)
+
+
+def retry(state: EngineState, job: JobId, positions: Sequence[int], *, dry_run: bool) -> Changed:
+    """Run settled children again, under the same id and their next attempt number."""
+    array = _known(state, job)
+    state.adopt_dependencies(array)
+    so_far = state.store.attempts_made(array.job.key)
+    made = {position: so_far.get(position, 0) for position in positions}
+    change = control.retry(state.book, array, made, statuses=state.whole_statuses(array), at=state.now, dry_run=dry_run)
+    if not dry_run:
+        again = set(change.positions)
+        kept = [(k.position, k.attempt) for k in state.store.kept_instances(key=array.job.key) if k.position in again]
+        if kept:
+            state.end_instances(array, kept)
+    return Changed(job=array.job, positions=change.positions, skipped=change.skipped)
+
+
+def extend(state: EngineState, job: JobId, positions: Sequence[int] | None, *, ttl_s: float, dry_run: bool) -> Changed:
+    """Let instances that exist end `ttl_s` seconds from now; those of children that have not started are left alone."""
+    if ttl_s <= 0:
+        raise InvalidField("ttl", f"{ttl_s:g} s is not above 0")
+    array = _known(state, job)
+    ends_at = later(state.now, timedelta(seconds=ttl_s))
+    wanted = range(array.size) if positions is None else positions
+    kept = {k.position: k.attempt for k in state.store.kept_instances(key=array.job.key)}
+    live = [position for position in wanted if position in array.under_way]
+    after = [position for position in wanted if position in kept and position not in array.under_way]
+    left = tuple(sorted({*wanted} - {*live} - {*after}))
+    if not dry_run:
+        _move_ends(state, array, live, {position: kept[position] for position in after}, ends_at)
+    skipped = {"has no instance now": left} if left and positions is not None else {}
+    return Changed(job=array.job, positions=tuple(sorted(live + after)), skipped=skipped)
+
+
+def _move_ends(state: EngineState, array: ArrayJob, live: Sequence[int], kept: Mapping[int, int], ends_at: Instant) -> None:
+    key = array.job.key
+    for position in live:
+        array.mark(position, ends_at=ends_at)
+    state.batch.instances += [InstanceEnd(AttemptId(key, position, attempt), InstanceState.RUNNING, ends_at) for position, attempt in kept.items()]
+    attempts = [AttemptId(key, position, array.under_way[position].attempt) for position in live]
+    if attempts:
+        state.acts.append(lambda: state.provider.extend(attempts, ends_at))
+
+
+def limit(state: EngineState, job: JobId, max_concurrent: int | None) -> Job:
+    """Run at most so many of an array at once from now on; None lifts the cap."""
+    if max_concurrent is not None and max_concurrent < 1:
+        raise InvalidField("max_concurrent", f"{max_concurrent} is not 1 or more")
+    array = _known(state, job)
+    array.max_concurrent, array.dirty = max_concurrent, True
+    state.acts.append(lambda: state.provider.limit(array.job.key, max_concurrent))
+    return array.job
+
+
+def remove(state: EngineState, job: JobId, *, dry_run: bool) -> Changed:
+    """Forget an array that has settled and whose instances have ended, with all its files."""
+    array = _known(state, job)
+    if not array.settled or array.under_way:
+        raise Conflict(f"{job} has not finished: wait for it, or `spawn terminate {job}` first")
+    if state.book.is_awaited(array):
+        raise Conflict(f"{job} cannot be forgotten: another job still waits for it")
+    if kept := len(state.store.kept_instances(key=array.job.key)):
+        raise Conflict(f"{job} still has {kept} instance{'s' if kept > 1 else ''}: `spawn terminate {job}` ends them")
+    if not dry_run:
+        directory = state.provider.directory(array.job)
+        state.batch.removed.append((array, directory))
+        state.book.forget(array)
+        state.discard(directory)
+    return Changed(job=array.job, positions=tuple(range(array.size)), skipped={})
+
+
+def _known(state: EngineState, job: JobId) -> ArrayJob:
+    array = state.adopt(job)
+    if array is None:
+        raise NotFound(f"there is no array or job '{job}'")
+    return array
+
+
+def _would(array: ArrayJob, positions: Sequence[int] | None, statuses: Collection[Status]) -> Changed:
+    """What a change to children of these statuses would be, without making it."""
+    concerned = [position for position in (range(array.size) if positions is None else positions) if array.status_of(position) in statuses]
+    left: dict[str, list[int]] = {}
+    for position in sorted(set(positions or ()) - set(concerned)):
+        left.setdefault(f"is {array.status_of(position).name}", []).append(position)
+    return Changed(job=array.job, positions=tuple(concerned), skipped={why: tuple(which) for why, which in left.items()})

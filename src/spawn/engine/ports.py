@@ -1,0 +1,332 @@
+"""The seams of the engine: what it asks of a store, a provider and a clock. Each method says what the second call does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.ids import ArrayKey, AttemptId, JobId
+from spawn.domain.instants import Instant
+from spawn.domain.jobs import Job
+from spawn.domain.outcomes import Outcome
+from spawn.domain.scheduling import Capacity
+from spawn.domain.states import InstanceState, Status
+
+# --- what a provider tells ------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """The process of an attempt runs."""
+
+    attempt: AttemptId
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Completed:
+    """The script called `spored complete`; its process may go on for a while."""
+
+    attempt: AttemptId
+    at: Instant
+    success: bool
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What an attempt took: CPU seconds (user and system) and the most memory in KiB at once; None where nobody measured."""
+
+    cpu_s: float | None = None
+    max_rss_kib: int | None = None
+
+
+class EndKind(NamedTuple):
+    """How a process ended, as the provider saw it: exit code or signal, and why when not by itself."""
+
+    code: int | None
+    signal: int | None
+    why: str | None  #: None, timeout, ttl, stopped, oom, completed
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """The process of an attempt is gone."""
+
+    attempt: AttemptId
+    at: Instant
+    how: EndKind
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The process of an attempt could not be made; `reason` is a container runtime's (`CannotStartContainerError: …`)."""
+
+    attempt: AttemptId
+    at: Instant
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """The attempt was handed over, never began, and never will."""
+
+    attempt: AttemptId
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Whatever ran the attempt died; nobody knows how it would have ended."""
+
+    attempt: AttemptId
+    at: Instant
+
+
+@dataclass(frozen=True, slots=True)
+class AllLost:
+    """The provider has no memory of anything before now: what is not known to have ended is lost."""
+
+    at: Instant
+
+
+ProviderEvent = Started | Completed | Ended | Refused | Dropped | Lost | AllLost
+
+
+class News(NamedTuple):
+    """Events in the order in which they happened, and the place after the last of them."""
+
+    events: list[ProviderEvent]
+    place: str | None
+    more: bool  #: whether there is more than one turn takes
+
+
+class Provider(Protocol):
+    """Makes attempts run in a compute environment. Called from the engine's thread only, after the commit; no call waits for an attempt."""
+
+    name: str
+
+    def connect(self, wake: Callable[[], None]) -> bool:
+        """See that the other side is there; `wake` is called from any thread when there may be news. True when the other side
+        is new or was away: everything STARTING has then to be handed over again. Again: False while the connection holds."""
+
+    def capacity(self) -> Capacity:
+        """What it has in all."""
+
+    def features(self) -> Mapping[str, str | None]:
+        """`private_tmp` and `memory_limit`: None when it can, a sentence why not otherwise."""
+
+    def news(self, place: str | None) -> News:
+        """What happened after a place (None: the beginning), as much as fits in one turn. The same place gives the same events."""
+
+    def acknowledge(self, place: str) -> None:
+        """Everything up to a place is in the store and will not be asked for again. Again: nothing."""
+
+    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]]) -> None:
+        """Run these (position, attempt) of an array, in this order. An attempt that it was given before is passed over."""
+
+    def stop(self, attempts: Collection[AttemptId], *, grace_s: float) -> None:
+        """Stop every attempt that still runs and drop those that wait. Stopping a finished one does nothing."""
+
+    def drop(self, attempts: Collection[AttemptId]) -> None:
+        """Forget those of these attempts that have not begun; each is then told of as Dropped. Any other: nothing."""
+
+    def release(self, job: Job, attempts: Collection[tuple[int, int]], *, keep_files: bool) -> None:
+        """End the instances of these (position, attempt). Again: nothing."""
+
+    def extend(self, attempts: Collection[AttemptId], ends_at: Instant) -> None:
+        """Let the instances of attempts under way end at another time. Finished ones: nothing."""
+
+    def limit(self, key: ArrayKey, max_concurrent: int | None) -> None:
+        """Run at most so many of an array at once from now on."""
+
+    def forget(self, key: ArrayKey) -> None:
+        """No more of this array will be started."""
+
+    def discard(self, directory: str, done: Callable[[str], object]) -> None:
+        """Delete a forgotten array's files in the background and call `done` from any thread. What is gone already counts as deleted."""
+
+    def directory(self, job: Job) -> str:
+        """Where the files of a job are."""
+
+    def close(self, *, terminate: bool, grace_s: float) -> None:
+        """Let go of the other side; with `terminate` stop what runs there, and it."""
+
+
+# --- what a store keeps ---------------------------------------------------------------------------------------------------
+
+
+class AttemptRecord(NamedTuple):
+    """One attempt that has ended, as kept for ever."""
+
+    key: ArrayKey
+    position: int
+    attempt: int
+    started_at: Instant | None
+    stopped_at: Instant
+    outcome: Outcome
+    cpu_s: float | None
+    max_rss_kib: int | None
+    instance: InstanceState
+    instance_ends_at: Instant | None
+
+
+class LateExit(NamedTuple):
+    """The exit of a process after its attempt had been settled by `spored complete`: recorded, changing nothing else."""
+
+    attempt: AttemptId
+    code: int | None
+    signal: int | None
+    usage: Usage
+
+
+class InstanceEnd(NamedTuple):
+    """An instance that was kept after its attempt: its new state, or its new end."""
+
+    attempt: AttemptId
+    state: InstanceState
+    ends_at: Instant | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything one turn of the loop writes down, committed as one."""
+
+    jobs: list[ArrayJob]
+    arrays: list[ArrayJob]
+    attempts: list[AttemptRecord]
+    late: list[LateExit]
+    instances: list[InstanceEnd]
+    removed: list[tuple[ArrayJob, str]]  #: forgotten arrays, and the directories of their files
+    place: str | None
+
+    @classmethod
+    def empty(cls) -> Batch:
+        """Nothing to write."""
+        return cls([], [], [], [], [], [], None)
+
+
+class KeptInstance(NamedTuple):
+    """An instance that lives on after its attempt."""
+
+    key: ArrayKey
+    position: int
+    attempt: int
+    ends_at: Instant | None
+
+
+class Store(Protocol):
+    """Keeps all of it. `commit` is called by the engine's thread alone; the rest from any thread."""
+
+    def commit(self, batch: Batch) -> None:
+        """Write all or nothing; raise StoreUnavailable with the reason, and then nothing is written."""
+
+    def place(self) -> str | None:
+        """Up to where the provider's news is in the store."""
+
+    def active(self) -> list[ArrayJob]:
+        """All arrays that have not settled, loaded, oldest first; not yet linked to what they depend on."""
+
+    def array(self, job: JobId) -> ArrayJob | None:
+        """One array, settled or not, loaded anew from the store."""
+
+    def attempts_made(self, key: ArrayKey) -> dict[int, int]:
+        """How many attempts each child has had, without those that have had none."""
+
+    def array_by_key(self, key: ArrayKey) -> ArrayJob | None:
+        """One array, settled or not, loaded anew from the store."""
+
+    def statuses(self, jobs: Collection[JobId]) -> dict[JobId, Status]:
+        """The statuses of these jobs' parents, without those that are unknown."""
+
+    def trash(self) -> list[str]:
+        """Directories of forgotten arrays that are still to be deleted."""
+
+    def forget_trash(self, path: str) -> None:
+        """A directory has been deleted. Again: nothing."""
+
+    def kept_instances(self, *, key: ArrayKey | None = None, due: Instant | None = None) -> list[KeptInstance]:
+        """Instances that live on: of one array, or those whose end has come."""
+
+    def next_instance_end(self) -> Instant | None:
+        """The earliest end of an instance that lives on."""
+
+    def counts(self) -> tuple[int, int]:
+        """How many arrays have not settled, and how many there are."""
+
+
+class JobRow(NamedTuple):
+    """A job and where it stands, as the store has it."""
+
+    job: Job
+    base: Status
+    base_reason: str | None
+    base_at: Instant | None
+    counts: tuple[int, ...]  #: children by status
+    status: Status
+    reason: str | None
+    cancelled: bool
+    started_at: Instant | None
+    stopped_at: Instant | None
+    max_concurrent: int | None
+
+
+class Records(Protocol):
+    """What the doors read of the store: what has been committed, and nothing else. Any thread; nothing here writes."""
+
+    def job(self, job: JobId) -> JobRow | None:
+        """One job."""
+
+    def last_job(self) -> JobRow | None:
+        """The newest job."""
+
+    def jobs_named(self, name: str) -> list[JobId]:
+        """Jobs of this name: those that have not settled first, the newest first."""
+
+    def ids_like(self, prefix: str) -> list[JobId]:
+        """All ids that begin so, at most a hundred."""
+
+    def jobs_between(self, low: ArrayKey, high: ArrayKey) -> list[JobRow]:
+        """Jobs whose keys are in this range, at most two."""
+
+    def all_jobs(self, tags: Mapping[str, str]) -> Iterator[JobRow]:
+        """Every job that carries all these tags, oldest first."""
+
+    def rows(self, key: ArrayKey) -> Iterator[tuple[int, ChildRecord]]:
+        """The rows of the children that have moved by themselves, by position."""
+
+    def lost_positions(self, key: ArrayKey) -> list[int]:
+        """Failed children whose latest attempt was lost."""
+
+    def read(self, query: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[Any]:
+        """All rows of a query named in store/queries.sql."""
+
+    def counts(self) -> tuple[int, int]:
+        """How many arrays have not settled, and how many there are."""
+
+
+class AttemptFiles(Protocol):
+    """Where the files of attempts are, for the doors. Names only; nothing here reads, writes or waits."""
+
+    def directory(self, job: Job) -> Path:
+        """Everything of one job."""
+
+    def log(self, job: Job, position: int, attempt: int) -> Path:
+        """Standard output and error of an attempt, together."""
+
+    def output(self, job: Job, position: int, attempt: int) -> Path:
+        """The attempt's TASK_OUTPUT_DIR."""
+
+    def session_spec(self, job: Job) -> Mapping[str, object]:
+        """What `spored enter` has to know of the array (docs/wire.md, "spec")."""
+
+
+class Clock(Protocol):
+    """What time it is."""
+
+    def now(self) -> Instant:
+        """The present instant."""

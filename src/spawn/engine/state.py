@@ -1,0 +1,271 @@
+"""What the engine's thread owns between and during turns: the book, the provider's place, and what this turn writes and does."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass
+from functools import partial
+
+from spawn.domain.arrays import ArrayJob
+from spawn.domain.book import JobBook
+from spawn.domain.ids import ArrayKey, AttemptId, JobId
+from spawn.domain.instants import Instant
+from spawn.domain.outcomes import Outcome
+from spawn.domain.scheduling import Standing, dispatch
+from spawn.domain.states import InstanceState, Status
+from spawn.engine.attempts import outcome_of, record_of
+from spawn.engine.ports import AllLost, Batch, Dropped, Ended, InstanceEnd, LateExit, Lost, Provider, ProviderEvent, Started, Store
+
+_SMOOTHING = 0.2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Usage:
+    """Children that run and that wait for room, and what those that run take: thousandths of a vCPU and MiB."""
+
+    running: int
+    waiting: int
+    cpus: int
+    memory: int
+
+
+class EngineState:
+    """Belongs to one thread. Made from the store alone: the first start and the start after a crash are the same."""
+
+    def __init__(self, *, store: Store, provider: Provider) -> None:
+        self.store = store
+        self.provider = provider
+        self.book = JobBook()
+        self.now = Instant(0)
+        self.batch = Batch.empty()
+        self.starts: list[tuple[ArrayJob, list[tuple[int, int]]]] = []
+        self.acts: list[Callable[[], None]] = []
+        self._durations: dict[ArrayKey, float] = {}
+        self._gone: deque[str] = deque()  #: directories deleted by other threads
+        self._loaded = False
+        self._acted = True
+        self._place: str | None = None
+        self._next_end: Instant | None = None
+
+    # --- a turn, step by step -----------------------------------------------------------------------------------------
+
+    def begin(self, now: Instant) -> None:
+        """Start a turn; the first one reads everything that has not settled from the store."""
+        self.now = now
+        self.batch = Batch.empty()
+        self.starts, self.acts = [], []
+        if not self._loaded:
+            self._load()
+        while self._gone:
+            self.store.forget_trash(self._gone.popleft())
+
+    def take_news(self) -> bool:
+        """Apply what the provider tells; True when there is more than fits in one turn."""
+        news = self.provider.news(self._place)
+        for event in news.events:
+            self._apply(event)
+        self._call_back_halted()
+        if news.place != self._place:
+            self.batch.place = news.place
+        return news.more
+
+    def hand_over(self) -> None:
+        """Move to STARTING what the provider is to run next; it hears of it after the commit."""
+        standings = [self._standing(array) for array in self.book.by_key.values() if array.count(Status.RUNNABLE) or array.under_way]
+        if not any(standing.runnable for standing in standings):
+            return
+        for key, count in dispatch(standings, self.provider.capacity()):
+            array = self.book.by_key[key]
+            self.starts.append((array, self.book.claim(array, count)))
+
+    def commit(self) -> None:
+        """Write everything that this turn changed, as one."""
+        self.batch.arrays = [array for array in self.book.by_key.values() if array.dirty or array.changed]
+        batch = self.batch
+        if batch.arrays or batch.attempts or batch.late or batch.instances or batch.removed or batch.place is not None:
+            self.store.commit(batch)
+        for array in batch.arrays:
+            array.dirty = False
+            array.changed.clear()
+        if batch.place is not None:
+            self._place = batch.place
+        if batch.instances or batch.attempts or batch.removed:
+            self._next_end = self.store.next_instance_end()
+
+    def act(self, wake: Callable[[], None]) -> None:
+        """Tell the provider what has been written down."""
+        if self.provider.connect(wake) or not self._acted:
+            self._acted = False
+            self._hand_over_again()
+        else:
+            self._acted = False
+            for array, attempts in self.starts:
+                self.provider.start(array, attempts)
+        for act in self.acts:
+            act()
+        if self.batch.place is not None:
+            self.provider.acknowledge(self.batch.place)
+        for array in self.book.evict_settled():
+            self._durations.pop(array.job.key, None)
+            self.provider.forget(array.job.key)
+        self._acted = True
+
+    # --- news ---------------------------------------------------------------------------------------------------------
+
+    def _apply(self, event: ProviderEvent) -> None:
+        if isinstance(event, AllLost):
+            self._lose_everything(event.at)
+            return
+        attempt = event.attempt
+        array = self.book.by_key.get(attempt.key)
+        under_way = array.under_way.get(attempt.position) if array is not None else None
+        if array is None or under_way is None or under_way.attempt != attempt.attempt:
+            if isinstance(event, Ended):
+                self.batch.late.append(LateExit(attempt, event.how.code, event.how.signal, event.usage))
+            return
+        if isinstance(event, Started):
+            self.book.started(attempt, event.at, ends_at=None)
+            return
+        if isinstance(event, Dropped):
+            self.book.dropped(attempt, event.at)
+            return
+        outcome = outcome_of(event, under_way, attempt.instance_id, array.job)
+        self._record_end(event, array, attempt, outcome)
+
+    def _record_end(self, event: ProviderEvent, array: ArrayJob, attempt: AttemptId, outcome: Outcome) -> None:
+        under_way = array.under_way[attempt.position]
+        record = record_of(event, array, attempt.position, under_way, outcome, event.at)
+        self.book.ended(attempt, outcome, event.at)
+        if record.instance is not InstanceState.TERMINATED:
+            settled = array.status_of(attempt.position) in (Status.SUCCEEDED, Status.FAILED)
+            if not settled:  # another attempt follows, in an instance of its own
+                record = record._replace(instance=InstanceState.TERMINATED, instance_ends_at=None)
+            if not settled or record.instance is InstanceState.STOPPED:
+                self.release(array, [(attempt.position, attempt.attempt)], keep_files=settled)
+        self.batch.attempts.append(record)
+        if under_way.started_at is not None:
+            self._note_duration(attempt.key, (event.at - under_way.started_at) / 1000)
+
+    def _call_back_halted(self) -> None:
+        while self.book.halted:
+            array = self.book.halted.pop()
+            waiting = [AttemptId(array.job.key, position, u.attempt) for position, u in array.under_way.items() if u.started_at is None]
+            if waiting:
+                self.acts.append(partial(self.provider.drop, waiting))
+
+    def _note_duration(self, key: ArrayKey, seconds: float) -> None:
+        before = self._durations.get(key)
+        self._durations[key] = seconds if before is None else before + _SMOOTHING * (seconds - before)
+
+    def _lose_everything(self, at: Instant) -> None:
+        for array in list(self.book.by_key.values()):
+            for position, under_way in list(array.under_way.items()):
+                attempt = AttemptId(array.job.key, position, under_way.attempt)
+                self._record_end(Lost(attempt, at), array, attempt, Outcome.lost(attempt.instance_id))
+
+    def usage(self) -> Usage:
+        """What runs and waits at this moment, and what that takes."""
+        arrays = self.book.by_key.values()
+        running = [(array.count(Status.RUNNING), array.job.demand) for array in arrays]
+        return Usage(
+            running=sum(count for count, _ in running),
+            waiting=sum(array.count(status) for array in arrays for status in (Status.RUNNABLE, Status.STARTING)),
+            cpus=sum(count * demand.cpus for count, demand in running),
+            memory=sum(count * demand.memory for count, demand in running),
+        )
+
+    # --- what waits ---------------------------------------------------------------------------------------------------
+
+    def _standing(self, array: ArrayJob) -> Standing:
+        job = array.job
+        return Standing(
+            key=job.key,
+            demand=job.demand,
+            runnable=array.count(Status.RUNNABLE),
+            starting=array.count(Status.STARTING),
+            running=array.count(Status.RUNNING),
+            max_concurrent=array.max_concurrent,
+            duration_s=self._durations.get(job.key),
+        )
+
+    def _hand_over_again(self) -> None:
+        for array in self.book.by_key.values():
+            waiting = sorted((position, under_way.attempt) for position, under_way in array.under_way.items() if under_way.started_at is None)
+            if waiting:
+                self.provider.start(array, waiting)
+            stopping = [AttemptId(array.job.key, position, u.attempt) for position, u in array.under_way.items() if u.stopping is not None]
+            if stopping:
+                self.provider.stop(stopping, grace_s=array.job.grace.total_seconds())
+
+    # --- instances ----------------------------------------------------------------------------------------------------
+
+    def release(self, array: ArrayJob, attempts: Collection[tuple[int, int]], *, keep_files: bool) -> None:
+        """Have the provider end these instances after the commit."""
+        self.acts.append(partial(self.provider.release, array.job, list(attempts), keep_files=keep_files))
+
+    def end_instances(self, array: ArrayJob, attempts: Iterable[tuple[int, int]]) -> None:
+        """Terminate instances that outlived their attempts."""
+        ending = list(attempts)
+        key = array.job.key
+        self.batch.instances += [InstanceEnd(AttemptId(key, position, attempt), InstanceState.TERMINATED, None) for position, attempt in ending]
+        self.release(array, ending, keep_files=False)
+
+    def end_due_instances(self) -> None:
+        """Terminate the kept instances whose end has come."""
+        if self._next_end is None or self._next_end > self.now:
+            return
+        due: dict[ArrayKey, list[tuple[int, int]]] = {}
+        for kept in self.store.kept_instances(due=self.now):
+            due.setdefault(kept.key, []).append((kept.position, kept.attempt))
+        for key, attempts in due.items():
+            array = self.book.by_key.get(key) or self.store.array_by_key(key)
+            if array is not None:
+                self.end_instances(array, attempts)
+
+    def seconds_to_next_end(self, now: Instant, *, at_most: float) -> float:
+        """How long until a kept instance ends, at most so many seconds."""
+        if self._next_end is None:
+            return at_most
+        return min(at_most, max(0.0, (self._next_end - now) / 1000))
+
+    # --- arrays -------------------------------------------------------------------------------------------------------
+
+    def _load(self) -> None:
+        arrays = self.store.active()
+        for array in arrays:
+            self.book.add(array)
+        for array in arrays:
+            self.adopt_dependencies(array)
+        for array in arrays:
+            if array.count(Status.SUBMITTED) or array.count(Status.PENDING):
+                self.book.admit(array, statuses=self.whole_statuses(array), at=self.now)
+        self._place = self.store.place()
+        self._next_end = self.store.next_instance_end()
+        for directory in self.store.trash():
+            self.discard(directory)
+        self._loaded = True
+        self._acted = False
+
+    def adopt(self, job: JobId) -> ArrayJob | None:
+        """The array of this id, read back into the book if it had settled; None when there is none."""
+        array = self.book.by_id.get(job)
+        if array is None:
+            array = self.store.array(job)
+            if array is not None:
+                self.book.add(array)
+        return array
+
+    def adopt_dependencies(self, array: ArrayJob) -> None:
+        """Bring into the book every array of which single children are waited for."""
+        for job in {*array.job.waits.each, *(job for job, _ in array.job.waits.children)}:
+            self.adopt(job)
+
+    def whole_statuses(self, array: ArrayJob) -> dict[JobId, Status]:
+        """The statuses of the jobs waited for as wholes; one that has been forgotten had settled, and counts as it did then."""
+        found = self.store.statuses(array.job.waits.whole)
+        return {job: found.get(job, Status.SUCCEEDED) for job in array.job.waits.whole}
+
+    def discard(self, directory: str) -> None:
+        """Have a forgotten array's files deleted after the commit, off this thread."""
+        self.acts.append(partial(self.provider.discard, directory, self._gone.append))

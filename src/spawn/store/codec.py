@@ -1,0 +1,85 @@
+"""Between domain values and what stands in a row: jobs as JSON, keys as integers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import msgspec
+
+from spawn.domain.arrays import ArrayJob
+from spawn.domain.ids import ArrayKey
+from spawn.domain.indexes import IndexSet
+from spawn.domain.jobs import Job
+from spawn.domain.states import Status
+
+
+def _write_special(value: object) -> object:
+    if isinstance(value, IndexSet):
+        return str(value)
+    raise NotImplementedError(type(value).__name__)
+
+
+def _read_special(kind: type, value: Any) -> object:
+    if kind is IndexSet:
+        return IndexSet.selection(value)
+    if kind is object:
+        return value
+    raise NotImplementedError(kind.__name__)
+
+
+_ENCODER = msgspec.json.Encoder(enc_hook=_write_special)
+_DECODER = msgspec.json.Decoder(Job, dec_hook=_read_special)
+
+
+def encode_job(job: Job) -> bytes:
+    """A job as it stands in `job.body`."""
+    return _ENCODER.encode(job)
+
+
+def decode_job(body: bytes) -> Job:
+    """The job that `encode_job` wrote."""
+    return _DECODER.decode(body)
+
+
+def key_number(key: ArrayKey) -> int:
+    """A key as the integer that rows are found by."""
+    return int(key, 16)
+
+
+def key_text(number: int) -> ArrayKey:
+    """The key that a row's integer stands for."""
+    return ArrayKey(f"{number:010x}")
+
+
+def standing(array: ArrayJob) -> dict[str, object]:
+    """Where an array stands, as the columns of its row."""
+    return {
+        "key": key_number(array.job.key),
+        "base": int(array.base),
+        "base_reason": array.base_reason,
+        "base_at": array.base_at,
+        "counts": json.dumps([array.count(status) for status in Status]),
+        "status": int(array.parent_status),
+        "reason": array.reason,
+        "settled": array.settled,
+        "cancelled": array.cancelled,
+        "halted": array.halted,
+        "failed_attempts": array.failed_attempts,
+        "started_at": array.started_at,
+        "stopped_at": array.stopped_at,
+        "max_concurrent": array.max_concurrent,
+    }
+
+
+def submitted(array: ArrayJob) -> dict[str, object]:
+    """A new array's row."""
+    job = array.job
+    return standing(array) | {
+        "id": job.id,
+        "name": job.name,
+        "is_array": job.is_array,
+        "size": job.size,
+        "created_at": job.created_at,
+        "body": encode_job(job),
+    }

@@ -1,0 +1,304 @@
+"""The store in SQLite: one file in WAL mode, written by the engine's thread alone, read by any number of threads."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import sqlite3
+import threading
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.errors import ConfigurationError, StoreUnavailable
+from spawn.domain.ids import ArrayKey, AttemptId, JobId
+from spawn.domain.instants import Instant
+from spawn.domain.states import Status
+from spawn.engine.ports import AttemptRecord, Batch, JobRow, KeptInstance
+from spawn.store.codec import decode_job, key_number, key_text, standing, submitted
+from spawn.store.named import migrations, queries
+
+
+class SqliteStore:
+    """Keeps every job, child and attempt in one file. `commit` belongs to one thread; everything else may be called from any."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or make the store, and bring it to this version's schema.
+
+        Raises ConfigurationError when a newer version wrote it, StoreUnavailable when it cannot be opened or is damaged.
+        """
+        self.path = path
+        self._q = queries()
+        self._threads = threading.local()
+        self._readers: list[sqlite3.Connection] = []
+        self._guard = threading.Lock()
+        with self._failures():
+            self._writer = self._connect()
+            self._writer.execute("PRAGMA journal_mode=WAL")
+            self._writer.execute("PRAGMA synchronous=FULL")
+            _migrate(self._writer, path)
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA cache_size=-16384")
+        return connection
+
+    @property
+    def reader(self) -> sqlite3.Connection:
+        """This thread's own connection for reading; it cannot write."""
+        connection: sqlite3.Connection | None = getattr(self._threads, "reader", None)
+        if connection is None:
+            connection = self._connect()
+            connection.execute("PRAGMA query_only=1")
+            connection.row_factory = sqlite3.Row
+            self._threads.reader = connection
+            with self._guard:
+                self._readers.append(connection)
+        return connection
+
+    def read(self, query: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[Any]:
+        """All rows of a named query; raises StoreUnavailable when the store cannot be read."""
+        with self._failures():
+            return self.reader.execute(self._q[query], parameters).fetchall()
+
+    def close(self) -> None:
+        """Close every connection."""
+        with self._guard:
+            for connection in self._readers:
+                connection.close()
+            self._readers.clear()
+        self._writer.close()
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreUnavailable(_explain(error, self.path)) from error
+
+    # --- writing ------------------------------------------------------------------------------------------------------
+
+    def commit(self, batch: Batch) -> None:
+        """Write a turn of the loop, all or nothing; raises StoreUnavailable, and then nothing is written."""
+        with self._failures():
+            _require_room(self.path.parent)
+            self._writer.execute("BEGIN IMMEDIATE")
+            try:
+                self._write(batch)
+                self._writer.execute("COMMIT")
+            except BaseException:
+                if self._writer.in_transaction:
+                    self._writer.execute("ROLLBACK")
+                raise
+
+    def _write(self, batch: Batch) -> None:
+        q, run, many = self._q, self._writer.execute, self._writer.executemany
+        for array in batch.jobs:
+            run(q["insert_job"], submitted(array))
+            many(q["insert_tag"], [(key_number(array.job.key), name, value) for name, value in array.job.tags.items()])
+        for array in batch.arrays:
+            run(q["update_job"], standing(array))
+            if array.changed:
+                key = key_number(array.job.key)
+                many(q["save_child"], [(key, position, *row) for position, row in array.changed.items()])
+        if batch.attempts:
+            many(q["insert_attempt"], map(_attempt_row, batch.attempts))
+        for late in batch.late:
+            facts = {"exit_code": late.code, "signal": late.signal, "cpu_s": late.usage.cpu_s, "max_rss_kib": late.usage.max_rss_kib}
+            run(q["record_late_exit"], facts | _attempt_key(late.attempt))
+        for attempt, state, ends_at in batch.instances:
+            run(q["update_instance"], (state.value, ends_at, key_number(attempt.key), attempt.position, attempt.attempt))
+        for array, directory in batch.removed:
+            self._remove(key_number(array.job.key), directory)
+        if batch.place is not None:
+            run(q["set_meta"], ("place", batch.place))
+
+    def _remove(self, key: int, directory: str) -> None:
+        for query in ("delete_attempts", "delete_children", "delete_tags", "delete_job"):
+            self._writer.execute(self._q[query], (key,))
+        self._writer.execute(self._q["throw_away"], (directory,))
+
+    def forget_trash(self, path: str) -> None:
+        """A directory has been deleted. Again: nothing. Called by the engine's thread."""
+        with self._failures():
+            self._writer.execute(self._q["thrown_away"], (path,))
+
+    # --- reading ------------------------------------------------------------------------------------------------------
+
+    def trash(self) -> list[str]:
+        """Directories of forgotten arrays that are still to be deleted."""
+        return [path for (path,) in self.read("trash")]
+
+    def place(self) -> str | None:
+        """Up to where the provider's news is in the store."""
+        found = self.read("get_meta", ("place",))
+        return found[0][0] if found else None
+
+    def active(self) -> list[ArrayJob]:
+        """All arrays that have not settled, loaded, oldest first."""
+        return [self._load(row) for row in self.read("active_jobs")]
+
+    def array(self, job: JobId) -> ArrayJob | None:
+        """One array, settled or not, loaded anew from the store."""
+        found = self.read("job_by_id", (job,))
+        return self._load(found[0]) if found else None
+
+    def array_by_key(self, key: ArrayKey) -> ArrayJob | None:
+        """One array by the key in its instance ids, loaded anew from the store."""
+        found = self.read("job_by_key", (key_number(key),))
+        return self._load(found[0]) if found else None
+
+    def _load(self, row: sqlite3.Row) -> ArrayJob:
+        array = ArrayJob(decode_job(row["body"]), max_concurrent=row["max_concurrent"])
+        array.load(base=Status(row["base"]), rows=self.rows(array.job.key))
+        array.base_reason, array.base_at, array.reason = row["base_reason"], row["base_at"], row["reason"]
+        array.cancelled, array.halted = bool(row["cancelled"]), bool(row["halted"])
+        array.failed_attempts, array.started_at, array.stopped_at = row["failed_attempts"], row["started_at"], row["stopped_at"]
+        return array
+
+    def rows(self, key: ArrayKey) -> Iterator[tuple[int, ChildRecord]]:
+        """The rows of the children that have moved by themselves, by position."""
+        with self._failures():
+            for row in self.reader.execute(self._q["children"], (key_number(key),)):
+                yield row[0], ChildRecord(*row[1:])
+
+    def statuses(self, jobs: Collection[JobId]) -> dict[JobId, Status]:
+        """The statuses of these jobs' parents, without those that are unknown."""
+        found = {job: self.read("job_by_id", (job,)) for job in jobs}
+        return {job: Status(rows[0]["status"]) for job, rows in found.items() if rows}
+
+    def attempts_made(self, key: ArrayKey) -> dict[int, int]:
+        """How many attempts each child has had, without those that have had none."""
+        return {position: attempt for position, attempt in self.read("latest_attempts", (key_number(key),)) if attempt}
+
+    # --- for the doors ------------------------------------------------------------------------------------------------
+
+    def job(self, job: JobId) -> JobRow | None:
+        """One job and where it stands."""
+        return _first(self.read("job_by_id", (job,)))
+
+    def last_job(self) -> JobRow | None:
+        """The newest job."""
+        return _first(self.read("last_job"))
+
+    def jobs_named(self, name: str) -> list[JobId]:
+        """Jobs of this name: those that have not settled first, the newest first."""
+        return [row["id"] for row in self.read("jobs_named", (name,))]
+
+    def ids_like(self, prefix: str) -> list[JobId]:
+        """All ids that begin so, at most a hundred."""
+        return [row["id"] for row in self.read("ids_like", {"low": prefix, "high": prefix + "\U0010ffff"})]
+
+    def jobs_between(self, low: ArrayKey, high: ArrayKey) -> list[JobRow]:
+        """Jobs whose keys are in this range, at most two."""
+        return [_job_row(row) for row in self.read("jobs_between", (key_number(low), key_number(high)))]
+
+    def all_jobs(self, tags: Mapping[str, str]) -> Iterator[JobRow]:
+        """Every job that carries all these tags, oldest first."""
+        for row in self.read("all_jobs"):
+            job = _job_row(row)
+            if all(job.job.tags.get(name) == value for name, value in tags.items()):
+                yield job
+
+    def lost_positions(self, key: ArrayKey) -> list[int]:
+        """Failed children whose latest attempt was lost."""
+        return [position for (position,) in self.read("lost_positions", (key_number(key),))]
+
+    # --- instances ----------------------------------------------------------------------------------------------------
+
+    def kept_instances(self, *, key: ArrayKey | None = None, due: Instant | None = None) -> list[KeptInstance]:
+        """Instances that live on after their attempts: all of one array, or at most 2,000 whose end has come."""
+        rows = self.read("kept_due", (due,)) if key is None else self.read("kept_of", (key_number(key),))
+        return [KeptInstance(key_text(row[0]), row[1], row[2], row[3]) for row in rows]
+
+    def next_instance_end(self) -> Instant | None:
+        """The earliest end of an instance that lives on."""
+        end: Instant | None = self.read("next_end")[0][0]
+        return end
+
+    def counts(self) -> tuple[int, int]:
+        """How many arrays have not settled, and how many there are."""
+        active, total = self.read("job_counts")[0]
+        return active, total
+
+
+def _first(rows: Sequence[sqlite3.Row]) -> JobRow | None:
+    return _job_row(rows[0]) if rows else None
+
+
+def _job_row(row: sqlite3.Row) -> JobRow:
+    return JobRow(
+        job=decode_job(row["body"]),
+        base=Status(row["base"]),
+        base_reason=row["base_reason"],
+        base_at=row["base_at"],
+        counts=tuple(json.loads(row["counts"])),
+        status=Status(row["status"]),
+        reason=row["reason"],
+        cancelled=bool(row["cancelled"]),
+        started_at=row["started_at"],
+        stopped_at=row["stopped_at"],
+        max_concurrent=row["max_concurrent"],
+    )
+
+
+def _attempt_key(attempt: AttemptId) -> dict[str, object]:
+    return {"key": key_number(attempt.key), "position": attempt.position, "attempt": attempt.attempt}
+
+
+def _attempt_row(record: AttemptRecord) -> tuple[object, ...]:
+    outcome = record.outcome
+    return (
+        int(record.key, 16),
+        record.position,
+        record.attempt,
+        record.started_at,
+        record.stopped_at,
+        outcome.kind.value,
+        outcome.exit_code,
+        outcome.signal,
+        outcome.status_reason,
+        outcome.reason,
+        outcome.message,
+        record.cpu_s,
+        record.max_rss_kib,
+        record.instance.value,
+        record.instance_ends_at,
+    )
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    known = migrations()
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version > known[-1][0]:
+        raise ConfigurationError(
+            f"the store {path} has schema {version}, and this version of spawn knows {known[-1][0]}: use the newer spawn, or another SPAWN_STATE_DIR"
+        )
+    for number, script in known:
+        if number > version:
+            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+
+
+_LEAST_ROOM = 256 * 1024
+"""Bytes that must be free before a commit: so that the log and the answer still find room, too."""
+
+
+def _require_room(directory: Path) -> None:
+    free = os.statvfs(directory)
+    if free.f_bavail * free.f_frsize < _LEAST_ROOM:
+        raise StoreUnavailable(f"no space left in {directory}: free some, then try again; nothing was recorded")
+
+
+def _explain(error: sqlite3.Error, path: Path) -> str:
+    """One sentence with the way out for what SQLite says."""
+    text = str(error)
+    if "disk is full" in text:
+        return f"no space left for the store {path}: free some, then try again; nothing was recorded"
+    if "malformed" in text or "not a database" in text:
+        return f"the store {path} is damaged ({text}): stop the engine, put back a copy or move the file away, then try again; nothing was recorded"
+    if "readonly" in text or "unable to open" in text:
+        return f"the store {path} cannot be written ({text}): check the permissions of {path.parent} ({os.strerror(errno.EACCES)})"
+    return f"the store {path} failed ({text}); nothing was recorded"
