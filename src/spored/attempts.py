@@ -1,0 +1,113 @@
+"""What the runner keeps in memory: arrays, and the attempts that wait, run or are kept."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from spored.files import Files, Spares
+from spored.launching import Template
+from spored.loop import Timer
+from spored.specs import Spec, text_bytes
+
+
+class Begun:
+    """The attempt ids that must not start again: a bit each, so a million children take 125 KB."""
+
+    def __init__(self) -> None:
+        self._bits: dict[tuple[str, int], bytearray] = {}
+
+    def add(self, key: str, position: int, attempt: int) -> bool:
+        """Remember this attempt. False: it was known."""
+        bits = self._bits.get((key, attempt))
+        if bits is None:
+            bits = self._bits[key, attempt] = bytearray()
+        byte, bit = position >> 3, 1 << (position & 7)
+        if byte >= len(bits):
+            bits.extend(bytes(byte + 1 - len(bits) + len(bits) // 2))
+        elif bits[byte] & bit:
+            return False
+        bits[byte] |= bit
+        return True
+
+
+class Array:
+    """An array as it was described last."""
+
+    def __init__(self, key: str, spec: Spec) -> None:
+        self.key = key
+        self.running = 0  #: attempts that take room now
+        self.outputs = Spares()
+        self.tmps = Spares(0o1777)
+        self.describe(spec)
+
+    def describe(self, spec: Spec) -> None:
+        """Take `spec` for what starts from now on."""
+        self.spec = spec
+        self.limit = spec.max_concurrent
+        self.directory = text_bytes(spec.directory)
+        self.batch_id = text_bytes(spec.id)
+        self.template: Template | None = None  #: made at the first start
+        self.tidy()
+
+    def tidy(self) -> None:
+        """Remove the directories that no attempt has needed."""
+        self.outputs.clear()
+        self.tmps.clear()
+
+
+class Exit(NamedTuple):
+    """How a process ended."""
+
+    code: int | None
+    signal: int | None
+    user: float
+    system: float
+    maxrss: int | None  #: KiB; None: too little to be told from the runner's own memory
+    at: float  #: seconds since the epoch
+
+
+class Attempt:
+    """An attempt from its `starting` line on, until it has ended and its instance is gone."""
+
+    __slots__ = (
+        "array",
+        "began",
+        "cgroup",
+        "completed",
+        "exit",
+        "expiry",
+        "files",
+        "id",
+        "index",
+        "kept",
+        "limits",
+        "number",
+        "over",
+        "pid",
+        "position",
+        "segment",
+        "settled",
+        "spec",
+        "why",
+    )
+
+    def __init__(self, identity: str, array: Array, position: int, index: int, number: int, began: float) -> None:
+        self.id = identity
+        self.array = array
+        self.spec = array.spec
+        self.position = position
+        self.index = index
+        self.number = number
+        self.began = began  #: on the loop's clock
+        self.files = Files.of(array.directory, position, index, number)
+        self.pid = 0  #: 0 until its process is made
+        self.cgroup: str | None = None
+        self.segment = 0  #: the journal's, which holds its `starting`
+        self.limits: list[Timer] = []  #: timeout and the like, cancelled with the attempt
+        self.expiry: Timer | None = None  #: the instance's end
+        self.why: str | None = None  #: why it was stopped
+        self.completed: str | None = None  #: what `spored complete` said
+        self.over = False  #: its first process is gone, or will never be
+        self.exit: Exit | None = None  #: how, unless that was lost
+        self.settled = False  #: its end is in the journal
+        self.kept = False  #: ended, and its instance lives on

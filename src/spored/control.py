@@ -1,0 +1,280 @@
+"""What the engine and the scripts may ask, and the answers: the socket side of docs/wire.md."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from typing import Any, Callable, NamedTuple
+
+from spored import WIRE, __version__
+from spored.attempts import Array, Attempt, Begun
+from spored.errors import CONFLICT, NOT_FOUND, BadMessage
+from spored.home import Home
+from spored.journal import Journal
+from spored.lifecycle import Lifecycle
+from spored.server import Connection, Server
+from spored.specs import count, member, parse_spec, path, seconds, spec_of_remains
+from spored.waiting import Entry
+
+Message = dict[str, Any]
+
+
+class Identity(NamedTuple):
+    """What a runner says of itself."""
+
+    boot: str
+    features: dict[str, str | None]
+
+
+class Control:
+    """Understands lines. A line that is wrong anywhere is answered with `error` and not acted on at all."""
+
+    def __init__(self, home: Home, identity: Identity, journal: Journal, lifecycle: Lifecycle, begun: Begun) -> None:
+        self._home = home
+        self._identity = identity
+        self._journal = journal
+        self._lifecycle = lifecycle
+        self._begun = begun
+        self._arrays: dict[str, Array] = {}
+        self._forgotten: set[str] = set()  #: dropped as soon as nothing of them waits, runs or is kept
+        self.server: Server | None = None
+        self.shutdown: Callable[[float], None] = lambda _: None
+        self.closing = False
+        self._ops: dict[str, Callable[[Connection, Message], None]] = {
+            "hello": self._hello,
+            "array": self._array,
+            "start": self._start,
+            "stop": self._stop,
+            "drop": self._drop,
+            "release": self._release,
+            "deadline": self._deadline,
+            "limit": self._limit,
+            "ack": self._ack,
+            "forget": self._forget,
+            "shutdown": self._shutdown,
+            "complete": self._complete,
+            "status": self._status,
+        }
+
+    def hear(self, connection: Connection, line: bytes) -> None:
+        """Act on one line."""
+        try:
+            message = json.loads(line)
+            if not isinstance(message, dict) or not isinstance(message.get("op"), str):
+                raise BadMessage("a line must be a JSON object with an op")
+            op = self._ops.get(message["op"])
+            if op is None:
+                raise BadMessage(f"unknown op {message['op'][:60]!r}")
+            op(connection, message)
+        except BadMessage as error:
+            connection.send({"op": "error", "message": str(error)})
+        except (ValueError, RecursionError):
+            connection.send({"op": "error", "message": "the line is not JSON"})
+
+    # --- the engine
+
+    def _hello(self, connection: Connection, message: Message) -> None:
+        if member(message, "wire", int) != WIRE:
+            raise BadMessage(f"the engine speaks wire {message['wire']}, this runner ({__version__}) speaks wire {WIRE}")
+        member(message, "engine", int)
+        self._lifecycle.room.set(count(message, "cpus"), count(message, "memory"))
+        assert self.server is not None
+        self.server.take_engine(connection)
+        connection.send(
+            {
+                "op": "welcome",
+                "wire": WIRE,
+                "pid": os.getpid(),
+                "version": __version__,
+                "boot": self._identity.boot,
+                "journal": self._journal.identity,
+                "queued": self._lifecycle.waiting.ids(),
+                "running": list(self._lifecycle.running),
+                "features": self._identity.features,
+            }
+        )
+        connection.send({"op": "grew", "segment": self._journal.segment, "offset": self._journal.offset})
+
+    def _array(self, _: Connection, message: Message) -> None:
+        key = _key(message)
+        spec = parse_spec(member(message, "spec", dict))
+        self._forgotten.discard(key)
+        array = self._arrays.get(key)
+        if array is None:
+            self._arrays[key] = Array(key, spec)
+        else:
+            array.describe(spec)
+        # For the next runner, which finds the remains of this one's attempts by it.
+        note = os.path.join(self._home.arrays, key)
+        try:
+            with open(note, "w", encoding="ascii") as file:
+                json.dump({"directory": spec.directory, "keep": spec.keep}, file)
+        except OSError:
+            pass  # it only helps to tidy up after a crash; a full disk shows itself at the first start
+
+    def _described(self, message: Message) -> Array:
+        key = _key(message)
+        array = self._arrays.get(key)
+        if array is None:
+            raise BadMessage(f"array {key} has not been described")
+        return array
+
+    def _start(self, _: Connection, message: Message) -> None:
+        if self.closing:
+            raise BadMessage("the runner is shutting down and starts nothing")
+        array = self._described(message)
+        size = array.spec.size
+        children = member(message, "children", list)
+        for child in children:
+            if type(child) is not list or len(child) != 3 or any(type(number) is not int for number in child):
+                raise BadMessage(f"a child must be [position, index, attempt], not {str(child)[:60]}")
+            if not 0 <= child[0] < size or child[1] < 0 or child[2] < 1:
+                raise BadMessage(f"no child of array {array.key} (size {size}) is {child}")
+        for position, index, attempt in children:
+            if self._begun.add(array.key, position, attempt):
+                self._lifecycle.waiting.add(Entry(f"{array.key}:{position}:{attempt}", array, position, attempt, index))
+
+    def _stop(self, _: Connection, message: Message) -> None:
+        why = member(message, "why", str)
+        if why not in ("stopped", "ttl"):
+            raise BadMessage(f"why must be stopped or ttl, not {why[:60]!r}")
+        grace = seconds(message, "grace_s")
+        for identity in _ids(message):
+            running = self._lifecycle.running.get(identity)
+            if running is not None:
+                self._lifecycle.stop(running, why, grace)
+            else:
+                self._lifecycle.drop(identity)
+
+    def _drop(self, _: Connection, message: Message) -> None:
+        for identity in _ids(message):
+            self._lifecycle.drop(identity)
+
+    def _release(self, _: Connection, message: Message) -> None:
+        key = _key(message)
+        keep_files = member(message, "keep_files", bool)
+        unknown = Array(key, spec_of_remains(path(message, "directory")))
+        lifecycle = self._lifecycle
+        for identity, index in list(_pairs(message, key)):
+            kept = lifecycle.kept.get(identity)
+            running = lifecycle.running.get(identity)
+            if kept is not None:
+                lifecycle.release(kept, keep_files)
+            elif running is not None:
+                lifecycle.give_up(running)
+            elif not lifecycle.drop(identity):
+                self._release_unknown(unknown, identity, index, keep_files)
+
+    def _release_unknown(self, array: Array, identity: str, index: int, keep_files: bool) -> None:
+        """Of a former runner's time: its processes are known by their marks, its files by their names."""
+        _, position, number = identity.split(":")
+        attempt = Attempt(identity, array, int(position), index, int(number), 0.0)
+        attempt.over = attempt.settled = True
+        self._lifecycle.release(attempt, keep_files)
+
+    def _deadline(self, _: Connection, message: Message) -> None:
+        at = seconds(message, "at")
+        for identity in _ids(message):
+            attempt = self._lifecycle.running.get(identity) or self._lifecycle.kept.get(identity)
+            if attempt is not None:
+                self._lifecycle.set_deadline(attempt, at)
+            elif identity in self._lifecycle.waiting:
+                self._lifecycle.deadlines[identity] = at
+
+    def _limit(self, _: Connection, message: Message) -> None:
+        array = self._described(message)
+        array.limit = None if message.get("max_concurrent") is None else count(message, "max_concurrent")
+
+    def _ack(self, _: Connection, message: Message) -> None:
+        count(message, "offset")
+        self._journal.acknowledge(count(message, "segment"))
+
+    def _forget(self, _: Connection, message: Message) -> None:
+        self._forgotten.add(_key(message))
+        busy = {identity[:10] for identity in (*self._lifecycle.waiting.ids(), *self._lifecycle.running, *self._lifecycle.kept)}
+        for key in self._forgotten - busy:
+            self._forgotten.discard(key)
+            self._arrays.pop(key, None)
+            try:
+                os.unlink(os.path.join(self._home.arrays, key))
+            except OSError:
+                pass
+
+    def _shutdown(self, _: Connection, message: Message) -> None:
+        self.shutdown(seconds(message, "grace_s"))
+
+    # --- scripts
+
+    def _complete(self, connection: Connection, message: Message) -> None:
+        identity = member(message, "a", str)
+        status = member(message, "status", str)
+        said = None if message.get("message") is None else member(message, "message", str)
+        if status not in ("success", "failure"):
+            raise BadMessage(f"status must be success or failure, not {status[:60]!r}")
+        attempt = self._lifecycle.running.get(identity)
+        if attempt is None or attempt.over:
+            ended = attempt is not None or identity in self._lifecycle.kept
+            text = f"attempt {identity} has already ended" if ended else f"no attempt {identity} runs here"
+            connection.send({"op": "declined", "exit": CONFLICT if ended else NOT_FOUND, "message": text})
+        elif attempt.completed not in (None, status):
+            connection.send({"op": "declined", "exit": CONFLICT, "message": f"this attempt has already been completed as {attempt.completed}"})
+        else:
+            if attempt.completed is None:
+                self._lifecycle.complete(attempt, status, said)
+            if self._journal.pending:
+                self._journal.after_flush(lambda: connection.send({"op": "recorded"}))
+            else:
+                connection.send({"op": "recorded"})
+
+    def _status(self, connection: Connection, message: Message) -> None:
+        identity = member(message, "a", str)
+        attempt = self._lifecycle.running.get(identity) or self._lifecycle.kept.get(identity)
+        if attempt is None:
+            connection.send({"op": "declined", "exit": NOT_FOUND, "message": f"no attempt {identity} runs here"})
+            return
+        elapsed, left = self._lifecycle.times(attempt)
+        spec = attempt.spec
+        connection.send(
+            {
+                "op": "status",
+                "index": attempt.index if spec.is_array else None,
+                "size": spec.size if spec.is_array else None,
+                "array": spec.id,
+                "attempt": attempt.number,
+                "name": spec.name,
+                "elapsed_s": round(elapsed, 3),
+                "ttl_left_s": None if left is None else round(left, 3),
+                "deadline": None if left is None else round(time.time() + left, 3),
+            }
+        )
+
+
+def _key(message: Message) -> str:
+    key = member(message, "key", str)
+    if len(key) != 10 or any(letter not in "0123456789abcdef" for letter in key):
+        raise BadMessage(f"key must be ten hex digits, not {key[:60]!r}")
+    return key
+
+
+def _ids(message: Message) -> list[str]:
+    values = member(message, "attempts", list)
+    for value in values:
+        _parts(value)
+    return values
+
+
+def _pairs(message: Message, key: str) -> Iterator[tuple[str, int]]:
+    values = member(message, "attempts", list)
+    for value in values:
+        if type(value) is not list or len(value) != 2 or type(value[1]) is not int or value[1] < 0 or _parts(value[0])[0] != key:
+            raise BadMessage(f"attempts must be [attempt id, index] of array {key}, not {str(value)[:60]}")
+    return ((identity, index) for identity, index in values)
+
+
+def _parts(value: object) -> list[str]:
+    parts = value.split(":") if isinstance(value, str) else []
+    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
+        raise BadMessage(f"an attempt id is KEY:POSITION:ATTEMPT, not {str(value)[:60]!r}")
+    return parts

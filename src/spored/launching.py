@@ -1,0 +1,114 @@
+"""Making a child's process: what the array prepared once, what the attempt adds, and the one call that makes it."""
+
+from __future__ import annotations
+
+import os
+from typing import NamedTuple, Protocol
+
+from spored import sandbox
+from spored.environment import as_bytes, shared
+from spored.errors import Refused
+from spored.programs import explain, find_program
+from spored.specs import Spec, text_bytes
+
+_JOIN_CGROUP = b'echo $$ > "$0" && exec "$@"'
+"""A shell that joins its cgroup and becomes the program: moving the runner there and back would count the runner's memory."""
+
+NULL = os.open("/dev/null", os.O_RDWR | os.O_CLOEXEC)
+"""What every child reads from."""
+
+
+class Template(NamedTuple):
+    """What all children of an array have in common."""
+
+    program: bytes
+    argv: list[bytes]
+    environment: dict[bytes, bytes]
+    workdir: bytes
+    shown: tuple[bytes, ...]  #: what a private /tmp must not hide
+
+
+class Request(NamedTuple):
+    """One process to make."""
+
+    id: str
+    template: Template
+    variables: dict[bytes, bytes]
+    log: bytes
+    tmp: bytes | None  #: the directory to put on /tmp
+    cgroup: bytes | None  #: the cgroup.procs file to join
+
+
+class Launcher(Protocol):
+    """A way to make processes."""
+
+    def launch(self, request: Request, log: int) -> int:
+        """Make the process of `request`, whose log is open as `log`. Its pid, or 0 when that will be told later. Refused when it cannot be made."""
+
+
+def prepare(spec: Spec, runner: str) -> Template:
+    """Work out what the children of `spec` share, and write its script. Refused when its program cannot be run, NoRoom is the caller's to tell."""
+    shown = sandbox.shown_paths(spec, runner) if spec.private_tmp else ()
+    environment = as_bytes(shared(spec, runner, lambda path: spec.private_tmp and sandbox.is_hidden(path, shown)))
+    workdir = text_bytes(spec.workdir)
+    if spec.script is not None:
+        argv = [_write_script(spec.directory, spec.script)]
+    else:
+        argv = [text_bytes(word) for word in spec.argv or ()]
+    program = find_program(argv[0], environment[b"PATH"], workdir)
+    return Template(program, argv, environment, workdir, tuple(text_bytes(path) for path in shown))
+
+
+def _write_script(directory: str, script: str) -> bytes:
+    path = text_bytes(os.path.join(directory, "script"))
+    draft = path + b".new"
+    os.makedirs(text_bytes(directory), 0o700, exist_ok=True)
+    with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o700), "wb") as file:
+        file.write(text_bytes(script))
+    # Renamed into place, so that a running attempt goes on reading the text it began with.
+    os.rename(draft, path)
+    return path
+
+
+def spawn(request: Request, log: int) -> int:
+    """Make the process in the namespaces this process is in now, and say its pid. The working directory changes."""
+    template = request.template
+    try:
+        os.chdir(template.workdir)
+    except OSError as error:
+        raise Refused(f"its working directory {os.fsdecode(template.workdir)} cannot be entered: {error.strerror}") from error
+    program, argv = template.program, template.argv
+    if request.cgroup is not None:
+        program, argv = b"/bin/sh", [b"/bin/sh", b"-c", _JOIN_CGROUP, request.cgroup, template.program, *argv[1:]]
+    try:
+        return os.posix_spawn(
+            program,
+            argv,
+            {**template.environment, **request.variables},
+            file_actions=((os.POSIX_SPAWN_DUP2, NULL, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)),
+            setsid=True,
+            setsigmask=(),
+        )
+    except OSError as error:
+        hidden = request.tmp is not None and sandbox.is_hidden(os.fsdecode(template.program), map(os.fsdecode, template.shown))
+        raise Refused(explain(error, template.program, template.workdir, hidden)) from error
+
+
+class InProcess:
+    """Makes children from the runner itself; for a private /tmp it visits a new mount namespace, which takes the rights of root."""
+
+    def __init__(self, *, namespaces: bool) -> None:
+        self._namespaces = sandbox.Namespaces() if namespaces else None
+
+    def launch(self, request: Request, log: int) -> int:
+        if request.tmp is None:
+            return spawn(request, log)
+        assert self._namespaces is not None
+        try:
+            self._namespaces.enter(request.tmp, request.template.shown)
+        except OSError as error:
+            raise Refused(f"its private /tmp could not be made: {error}") from error
+        try:
+            return spawn(request, log)
+        finally:
+            self._namespaces.leave()

@@ -1,0 +1,304 @@
+"""The life of an attempt: begun, run, ended, kept, gone; every step in the journal before it counts."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterable
+from dataclasses import replace
+
+from spored import cgroups
+from spored.attempts import Attempt, Exit
+from spored.errors import NoRoom, Refused
+from spored.family import Family
+from spored.journal import Journal
+from spored.launching import Launcher, Request
+from spored.loop import Loop, Timer, now
+from spored.preparing import Preparation
+from spored.spawner import Listener
+from spored.specs import Spec
+from spored.undertaker import LEFTOVER_GRACE, Undertaker
+from spored.usage import exit_of
+from spored.waiting import Entry, Room, Waiting
+
+_COMPLETED_GRACE = 10.0
+"""Seconds a script may still run after `spored complete`, when its instance ends with it."""
+_TIDY = 0.5
+"""Seconds after which directories that no attempt needed go."""
+_REFUSAL = "CannotStartContainerError: "
+
+
+class Lifecycle:
+    """All attempts of one runner."""
+
+    def __init__(self, loop: Loop, family: Family, journal: Journal, launchers: dict[bool, Launcher], preparation: Preparation) -> None:
+        """`launchers`: by whether the child gets a private /tmp; True is missing where that can't be had."""
+        self._loop = loop
+        self._family = family
+        self._journal = journal
+        self._launchers = launchers
+        self.room = Room()
+        self.waiting = Waiting(self.room)
+        self.running: dict[str, Attempt] = {}
+        self.kept: dict[str, Attempt] = {}
+        self.deadlines: dict[str, float] = {}
+        self.undertaker = Undertaker(loop, family, self._live)
+        self.preparation = preparation
+        self._tidying: Timer | None = None
+        self._unsure = True  #: there may be processes whose attempt is not known
+        self.trouble: OSError | None = None
+
+    def _live(self) -> Iterable[Attempt]:
+        return [*self.running.values(), *self.kept.values()]
+
+    def listener(self) -> Listener:
+        """For a launcher that tells later."""
+        running = self.running
+        return Listener(
+            started=lambda identity, pid: self.started(running[identity], pid),
+            refused=lambda identity, reason: self._refuse(running[identity], reason),
+            exited=lambda identity, how: self.exited(running[identity], how),
+            lost=lambda identities: self.lost([running[identity] for identity in identities]),
+        )
+
+    # --- begin
+
+    def begin_waiting(self) -> None:
+        """Start attempts as long as there is room for the next. Where the disk is full, none; call again later."""
+        while True:
+            entry = self.waiting.first()
+            if entry is None:
+                return
+            try:
+                self._begin(entry)
+            except NoRoom as error:
+                self.trouble = error.__cause__ if isinstance(error.__cause__, OSError) else None
+                return
+
+    def _begin(self, entry: Entry) -> None:
+        attempt = Attempt(entry.id, entry.array, entry.position, entry.array_index, entry.number, now())
+        try:
+            self._check_size(attempt.spec)
+            request, log = self.preparation.make(attempt)
+        except Refused as error:
+            self._write_starting(entry, attempt)
+            self._refuse(attempt, str(error))
+            return
+        try:
+            self._write_starting(entry, attempt)
+            self._launch(attempt, request, log)
+        finally:
+            os.close(log)
+
+    def _check_size(self, spec: Spec) -> None:
+        if not self.room.could_fit(spec):
+            needs, has = (f"{cpus / 1000:g} vCPUs and {memory} MiB" for cpus, memory in ((spec.cpus, spec.memory), (self.room.cpus, self.room.memory)))
+            raise Refused(f"it needs {needs}, more than this machine shares out ({has})")
+
+    def _write_starting(self, entry: Entry, attempt: Attempt) -> None:
+        """From here on this attempt id never starts again."""
+        self._journal.write(f'{{"e":"starting","a":"{attempt.id}","t":{time.time():.6f}}}\n')
+        if not self._journal.flush():
+            self._journal.retract()
+            raise NoRoom from self._journal.trouble
+        attempt.segment = self._journal.opened()
+        self.waiting.drop(entry.id)
+        self.running[attempt.id] = attempt
+        attempt.array.running += 1
+        self.room.take(attempt.spec)
+
+    def _launch(self, attempt: Attempt, request: Request, log: int) -> None:
+        try:
+            pid = self._launchers[request.tmp is not None].launch(request, log)
+        except Refused as error:
+            self._refuse(attempt, str(error))
+            return
+        if pid:
+            self._family.add(pid, attempt)
+            self.started(attempt, pid)
+
+    def started(self, attempt: Attempt, pid: int) -> None:
+        """Its process runs."""
+        attempt.pid = pid
+        self._family.leaders[pid] = attempt
+        self._journal.write(f'{{"e":"started","a":"{attempt.id}","t":{time.time():.6f},"pid":{pid}}}\n', urgent=False)
+        self._set_limits(attempt)
+        if self.undertaker.dooms(attempt):
+            self.undertaker.leader_gone(attempt)
+
+    def _set_limits(self, attempt: Attempt) -> None:
+        spec = attempt.spec
+        if spec.timeout_s is not None:
+            attempt.limits.append(self._loop.after(spec.timeout_s, lambda: self.stop(attempt, "timeout", spec.grace_s)))
+        at = self.deadlines.pop(attempt.id, None)
+        if at is not None:
+            self.set_deadline(attempt, at)
+        elif spec.ttl_s is not None:
+            attempt.expiry = self._loop.after(spec.ttl_s, lambda: self._expire(attempt))
+
+    def set_deadline(self, attempt: Attempt, at: float) -> None:
+        """The instance's end becomes `at`, seconds since the epoch. Again: the later call counts."""
+        if attempt.expiry is not None:
+            attempt.expiry.cancel()
+        attempt.expiry = self._loop.after(max(at - time.time(), 0.0), lambda: self._expire(attempt))
+
+    def _expire(self, attempt: Attempt) -> None:
+        if attempt.kept:
+            # Its outcome stands and its files stay until the release; but nothing of it may run on.
+            self.undertaker.doom(attempt, attempt.spec.grace_s, lambda _: None)
+        else:
+            self.stop(attempt, "ttl", attempt.spec.grace_s)
+
+    def _refuse(self, attempt: Attempt, reason: str) -> None:
+        self._journal.write(f'{{"e":"refused","a":"{attempt.id}","t":{time.time():.6f},"reason":{json.dumps(_REFUSAL + reason)}}}\n')
+        attempt.over = True
+        self._close(attempt)
+        self._discard(attempt)
+
+    # --- end
+
+    def reap(self) -> None:
+        """Take note of every process that has ended."""
+        for attempt, status, usage in self._family.reap():
+            self.exited(attempt, exit_of(status, usage))
+        self.undertaker.orphans_changed()
+
+    def exited(self, attempt: Attempt, how: Exit) -> None:
+        """The first process of an attempt has ended. What it left behind ends too, unless the instance is kept."""
+        attempt.over = True
+        attempt.exit = how
+        for timer in attempt.limits:
+            timer.cancel()
+        if self.undertaker.dooms(attempt):
+            self.undertaker.leader_gone(attempt)
+        elif not attempt.spec.keep and self._has_leftovers(attempt):
+            self.undertaker.doom(attempt, LEFTOVER_GRACE, self._settle)
+        else:
+            self._settle(attempt)
+
+    def _has_leftovers(self, attempt: Attempt) -> bool:
+        """What a glance shows; where it may miss something, a sweep comes later."""
+        orphans = self._family.has_orphans()
+        self._unsure = orphans is not False or self._family.orphans_of(None)
+        if orphans is not None:
+            return orphans or self._family.orphans_of(attempt.id)
+        try:
+            os.killpg(attempt.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
+    def lost(self, attempts: Iterable[Attempt]) -> None:
+        """Whoever was to say how these end is gone: kill them, and say that they are lost."""
+        for attempt in attempts:
+            attempt.over = True
+            self.undertaker.doom(attempt, 0.0, self._settle)
+
+    def _settle(self, attempt: Attempt) -> None:
+        """Nothing of it is left, or it may stay: its end goes into the journal."""
+        how = attempt.exit
+        if how is None:
+            self._journal.write(f'{{"e":"lost","a":"{attempt.id}","t":{time.time():.6f}}}\n')
+        else:
+            self._journal.write(_ended_line(attempt, how))
+        self._close(attempt)
+        if attempt.spec.keep and how is not None:
+            attempt.kept = True
+            self.kept[attempt.id] = attempt
+        else:
+            self._discard(attempt)
+            if self._unsure:
+                self.undertaker.sweep()
+
+    def _close(self, attempt: Attempt) -> None:
+        attempt.settled = True
+        self._journal.closed(attempt.segment)
+        del self.running[attempt.id]
+        attempt.array.running -= 1
+        self.room.give(attempt.spec)
+
+    def _discard(self, attempt: Attempt, keep_files: bool = False) -> None:
+        """Its instance is gone: remove what only it needed."""
+        if attempt.expiry is not None:
+            attempt.expiry.cancel()
+        if self._family.leaders.get(attempt.pid) is attempt:
+            del self._family.leaders[attempt.pid]
+        self.preparation.discard(attempt, keep_files)
+        if self._tidying is None:
+            self._tidying = self._loop.after(_TIDY, self._tidy)
+
+    def _tidy(self) -> None:
+        self._tidying = None
+        if not self.preparation.tidy(lazily=True):
+            self._tidying = self._loop.after(_TIDY, self._tidy)
+
+    # --- what the engine and the scripts ask for
+
+    def stop(self, attempt: Attempt, why: str, grace: float) -> None:
+        """End a running attempt. Again: the first reason stands, and the shorter grace."""
+        if attempt.why is None and not attempt.over:
+            attempt.why = why
+        if attempt.id in self.running:
+            self.undertaker.doom(attempt, grace, self._settle)
+
+    def drop(self, identity: str) -> bool:
+        """Take a waiting attempt out and write that down. False: it does not wait."""
+        if not self.waiting.drop(identity):
+            return False
+        self.deadlines.pop(identity, None)
+        self._journal.write(f'{{"e":"dropped","a":"{identity}","t":{time.time():.6f}}}\n')
+        return True
+
+    def stop_all(self, grace: float) -> None:
+        """Start nothing more, and end everything, kept instances too."""
+        for identity in self.waiting.ids():
+            self.drop(identity)
+        for attempt in list(self.running.values()):
+            self.stop(attempt, "stopped", grace)
+        for attempt in self.kept.values():
+            self.undertaker.doom(attempt, grace, lambda _: None)
+
+    def complete(self, attempt: Attempt, status: str, message: str | None) -> None:
+        """The script said how it went. It must not have said so before."""
+        attempt.completed = status
+        said = json.dumps(message)
+        self._journal.write(f'{{"e":"completed","a":"{attempt.id}","t":{time.time():.6f},"status":"{status}","message":{said}}}\n')
+        if not attempt.spec.keep:
+            grace = attempt.spec.grace_s
+            attempt.limits.append(self._loop.after(_COMPLETED_GRACE, lambda: self.stop(attempt, "completed", grace)))
+
+    def times(self, attempt: Attempt) -> tuple[float, float | None]:
+        """Seconds since it began, and until its instance ends (None: no end is set)."""
+        moment = now()
+        return moment - attempt.began, None if attempt.expiry is None else max(attempt.expiry.due - moment, 0.0)
+
+    def give_up(self, attempt: Attempt) -> None:
+        """The instance of a running attempt ends, and nothing of it is kept."""
+        attempt.spec = replace(attempt.spec, keep=False)
+        self.stop(attempt, "stopped", LEFTOVER_GRACE)
+
+    def release(self, attempt: Attempt, keep_files: bool) -> None:
+        """The instance of an attempt that has ended, or of one that this runner never knew, ends."""
+
+        def gone(released: Attempt) -> None:
+            self.kept.pop(released.id, None)
+            self._discard(released, keep_files)
+
+        self.undertaker.doom(attempt, LEFTOVER_GRACE, gone)
+
+
+def _ended_line(attempt: Attempt, how: Exit) -> str:
+    why = attempt.why
+    if why is None and attempt.cgroup is not None and how.code != 0 and cgroups.had_oom_kill(attempt.cgroup):
+        why = "oom"
+    code = "null" if how.code is None else how.code
+    signal = "null" if how.signal is None else how.signal
+    reason = "null" if why is None else f'"{why}"'
+    maxrss = "null" if how.maxrss is None else how.maxrss
+    return (
+        f'{{"e":"ended","a":"{attempt.id}","t":{how.at:.6f},"code":{code},"signal":{signal},"user":{how.user:.6f},'
+        f'"system":{how.system:.6f},"maxrss":{maxrss},"why":{reason}}}\n'
+    )

@@ -1,0 +1,75 @@
+"""Everything an attempt needs before its process is made, and the removal of it afterwards."""
+
+from __future__ import annotations
+
+import errno
+import os
+
+from spored import cgroups, environment
+from spored.attempts import Array, Attempt
+from spored.errors import NoRoom, Refused
+from spored.launching import Request, prepare
+from spored.sandbox import mount_points
+from spored.sweeper import Sweeper
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
+"""Then the disk is what is wrong, not the attempt."""
+
+
+class Preparation:
+    """Files, script and cgroup of attempts. Nothing of it starts anything, so all of it may be done again."""
+
+    def __init__(self, runner: str, sweeper: Sweeper, *, private: bool, limits: cgroups.MemoryLimits | None) -> None:
+        """`private`: a private /tmp can be had here; `limits`: None where memory cannot be limited."""
+        self._runner = runner
+        self._private = private
+        self._limits = limits
+        self._untidy: set[Array] = set()
+        self.sweeper = sweeper
+
+    def make(self, attempt: Attempt) -> tuple[Request, int]:
+        """Make all of it; the log comes open. Refused when the attempt cannot run, NoRoom when the disk is full."""
+        spec, array, files = attempt.spec, attempt.array, attempt.files
+        log = -1
+        try:
+            array.outputs.make(files.output, files.shard)
+            private = spec.private_tmp and self._private
+            if private:
+                array.tmps.make(files.tmp, files.shard)
+            log = os.open(files.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            if array.template is None:
+                array.template = prepare(spec, self._runner)
+            if spec.memory_limit and spec.memory and self._limits is not None:
+                attempt.cgroup = self._limits.make(attempt.id, spec.memory)
+        except (OSError, Refused) as error:
+            if log >= 0:
+                os.close(log)
+            if isinstance(error, Refused):
+                raise
+            if error.errno in _FULL:
+                raise NoRoom(str(error)) from error
+            raise Refused(f"its files could not be made: {error}") from error
+        own = environment.own(spec, array.batch_id, attempt.id.encode("ascii"), attempt.index, attempt.number, files.output)
+        group = None if attempt.cgroup is None else os.fsencode(attempt.cgroup) + b"/cgroup.procs"
+        return Request(attempt.id, array.template, own, files.log, files.tmp if private else None, group), log
+
+    def discard(self, attempt: Attempt, keep_files: bool) -> None:
+        """Remove the attempt's cgroup, its private /tmp (unless the files are to be kept), and its output directory when nothing is in it."""
+        array, files = attempt.array, attempt.files
+        if attempt.cgroup is not None:
+            cgroups.remove(attempt.cgroup)
+        if array.outputs.retire(files.output):
+            self._untidy.add(array)
+        if attempt.spec.private_tmp and not keep_files:
+            inside = mount_points(array.template.shown if array.template else ())
+            if array.tmps.retire(files.tmp, inside):
+                self._untidy.add(array)
+            else:
+                self.sweeper.remove(files.tmp, inside)
+
+    def tidy(self, *, lazily: bool) -> bool:
+        """Remove the directories kept for attempts that never came; `lazily`: not of arrays that run. False: some are left."""
+        for array in [array for array in self._untidy if not (lazily and array.running)]:
+            array.tidy()
+            self._untidy.discard(array)
+        return not self._untidy

@@ -1,0 +1,157 @@
+"""Ends attempts: SIGTERM to all their processes, SIGKILL after a grace, again until none is left; and sweeps up what others left behind."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterable
+from typing import Callable
+
+from spored import cgroups
+from spored.attempts import Attempt
+from spored.family import Census, Family, logs_of
+from spored.loop import Loop, Timer, now
+from spored.processes import Process, send, ticks_per_second
+
+LEFTOVER_GRACE = 2.0
+"""Seconds between SIGTERM and SIGKILL for what an attempt left behind when it ended by itself."""
+_UNKILLABLE = 30.0
+"""Seconds after SIGKILL when a process that still does not die (one that waits for a dead disk, say) no longer holds up its attempt's end."""
+_SWEEP_WAIT = 0.5
+_CENSUS_SHARE = 20
+"""A census is taken at most so often that it costs a twentieth of the time."""
+
+
+class _Doom:
+    __slots__ = ("attempt", "kill_at", "many", "patience", "termed", "then")
+
+    def __init__(self, attempt: Attempt, kill_at: float, then: Callable[[Attempt], None]) -> None:
+        self.attempt = attempt
+        self.kill_at = kill_at
+        self.then = then
+        self.termed = False
+        self.many = False  #: it had more than its first process
+        self.patience = 0.05
+
+
+class Undertaker:
+    """All attempts that are to end are looked after together, so that a thousand of them need one look at the machine."""
+
+    def __init__(self, loop: Loop, family: Family, live: Callable[[], Iterable[Attempt]]) -> None:
+        """`live` gives the attempts whose processes may go on: those that run or whose instance is kept."""
+        self._loop = loop
+        self._family = family
+        self._live = live
+        self._doomed: dict[str, _Doom] = {}
+        self._condemned: dict[tuple[int, int], float] = {}
+        self._timer: Timer | None = None
+        self._earliest = 0.0
+
+    def doom(self, attempt: Attempt, grace: float, then: Callable[[Attempt], None]) -> None:
+        """End every process of `attempt`, then call `then` once. Again: the shorter grace counts."""
+        kill_at = now() + grace
+        doom = self._doomed.get(attempt.id)
+        if doom is None:
+            self._doomed[attempt.id] = _Doom(attempt, kill_at, then)
+        else:
+            doom.kill_at = min(doom.kill_at, kill_at)
+        self._plan(0.0)
+
+    def dooms(self, attempt: Attempt) -> bool:
+        """Whether this attempt is being ended."""
+        return attempt.id in self._doomed
+
+    def leader_gone(self, attempt: Attempt) -> None:
+        """The first process of a doomed attempt has died (or, for one that was being made, has come to life)."""
+        doom = self._doomed[attempt.id]
+        alone = attempt.over and doom.termed and not doom.many and attempt.cgroup is None
+        if alone and self._family.has_orphans() is False and not self._family.orphans_of(attempt.id):
+            self._bury(doom)
+        else:
+            self._plan(0.0)
+
+    def orphans_changed(self) -> None:
+        """Inherited processes have died: perhaps the last of a doomed attempt."""
+        if any(doom.attempt.over for doom in self._doomed.values()) or self._condemned:
+            self._plan(0.0)
+
+    def sweep(self) -> None:
+        """Look, in a while, for processes of attempts that have ended, unless there cannot be any."""
+        if self._family.has_orphans() is not False or self._family.orphans_of(None):
+            self._plan(_SWEEP_WAIT)
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is left to be ended, as far as known."""
+        return not self._doomed and not self._condemned
+
+    def _plan(self, wait: float) -> None:
+        due = max(now() + wait, self._earliest)
+        if self._timer is not None:
+            if self._timer.due <= due:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.after(due - now(), self._work)
+
+    def _work(self) -> None:
+        self._timer = None
+        moment = now()
+        live = list(self._live())
+        census = self._family.census(lambda: logs_of(live))
+        self._earliest = moment + _CENSUS_SHARE * (now() - moment) if len(census.everyone) > 300 else moment
+        for doom in list(self._doomed.values()):
+            self._end(doom, census, moment)
+        self._end_strays(census, live, moment)
+        waits = [_next_look(doom, moment) for doom in self._doomed.values()]
+        waits += [max(at - moment, 0.05) for at in self._condemned.values()]
+        if waits:
+            self._plan(min(waits))
+
+    def _end(self, doom: _Doom, census: Census, moment: float) -> None:
+        attempt = doom.attempt
+        members = census.members.get(attempt.id, [])
+        if attempt.cgroup is not None:
+            known = {process.pid for process in members}
+            inside = cgroups.processes(attempt.cgroup)
+            members = members + [census.everyone[pid] for pid in inside if pid in census.everyone and pid not in known]
+        if attempt.over and (not members or moment > doom.kill_at + _UNKILLABLE):
+            self._bury(doom)
+        elif not doom.termed and members:
+            doom.termed = True
+            doom.many = len(members) > 1
+            send(members, signal.SIGTERM)
+            send(members, signal.SIGCONT)
+        elif moment >= doom.kill_at and members:
+            doom.patience = min(doom.patience * 2, 1.0)
+            send(members, signal.SIGKILL)
+
+    def _bury(self, doom: _Doom) -> None:
+        del self._doomed[doom.attempt.id]
+        doom.then(doom.attempt)
+
+    def _end_strays(self, census: Census, live: list[Attempt], moment: float) -> None:
+        condemned, self._condemned = self._condemned, {}
+        for process in _without_owner(census, live, set(self._doomed)):
+            name = (process.pid, process.started)
+            kill_at = condemned.get(name)
+            if kill_at is None:
+                send([process], signal.SIGTERM)
+                send([process], signal.SIGCONT)
+                kill_at = moment + LEFTOVER_GRACE
+            elif moment >= kill_at:
+                send([process], signal.SIGKILL)
+            self._condemned[name] = kill_at
+
+
+def _without_owner(census: Census, live: list[Attempt], doomed: set[str]) -> list[Process]:
+    """The processes whose attempt has ended, and the strays that began before any attempt that lives: none of these can have started them."""
+    alive = {attempt.id for attempt in live} | doomed
+    oldest = min((attempt.began for attempt in live), default=float("inf"))
+    left = [process for owner, members in census.members.items() if owner not in alive for process in members if census.is_below(process)]
+    return left + [process for process in census.strays if (process.started + 2) / ticks_per_second < oldest]
+
+
+def _next_look(doom: _Doom, moment: float) -> float:
+    if moment >= doom.kill_at:
+        return doom.patience
+    wait = doom.kill_at - moment
+    return min(wait, 0.25) if doom.attempt.over else wait
