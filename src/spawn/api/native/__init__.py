@@ -1,0 +1,1 @@
+"""The native API (docs/api.md): what the CLI, the SDK and the dashboard call."""

@@ -1,0 +1,194 @@
+"""Arrays as the store has them: where they stand, why they failed, why they wait."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any, Final
+
+from spawn.api.native.shapes import SCHEMA_VERSION
+from spawn.domain.book import DEPENDENT_FAILED
+from spawn.domain.indexes import compress
+from spawn.domain.instants import Instant, iso
+from spawn.domain.jobs import Job
+from spawn.domain.scheduling import Capacity
+from spawn.domain.states import NOT_STARTED, SETTLED, Status
+from spawn.engine.ports import JobRow, Records
+
+_LATELY_MS: Final = 30_000
+"""The rate of an array is measured over its last 30 seconds."""
+
+_NOT_ASKED_FOR: Final = (DEPENDENT_FAILED, "Not started: ")
+"""How a child's reason begins when it failed without its user asking for it."""
+
+Json = dict[str, Any]
+
+
+def array_object(row: JobRow, *, records: Records, directory: str, now: Instant, notes: Iterable[str] = ()) -> Json:
+    """The Array of docs/api.md."""
+    job = row.job
+    rate, left = _pace(row, records, now)
+    return _submitted(job) | {
+        "status": row.status.name,
+        "status_reason": _reason(row, records),
+        "created_at": iso(job.created_at),
+        "started_at": iso(row.started_at),
+        "stopped_at": iso(row.stopped_at),
+        "counts": {status.name: row.counts[status] for status in Status},
+        "instances": _instances(row, records),
+        "lost": records.read("lost_count", (int(job.key, 16),))[0][0] if row.counts[Status.FAILED] else 0,
+        "cancelled": _cancelled(row, records),
+        "max_concurrent": row.max_concurrent,
+        "directory": directory,
+        "rate_per_s": rate,
+        "seconds_left": left,
+        "notes": list(notes),
+    }
+
+
+def _submitted(job: Job) -> Json:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "array_id": job.id,
+        "name": job.name,
+        "kind": "array" if job.is_array else "job",
+        "size": job.size,
+        "indexes": None if job.indexes is None else str(job.indexes),
+        "provider": "local",
+        "ttl_s": _seconds(job.lifetime.ttl),
+        "timeout_s": _seconds(job.timeout),
+        "on_complete": job.lifetime.on_complete.value,
+        "retries": job.retry.attempts - 1,
+        "max_failures": None if job.max_failures is None else str(job.max_failures),
+        "tags": dict(job.tags),
+        "depends_on": [
+            {"id": d.job if d.index is None else f"{d.job}:{d.index}", "type": d.type.value if d.type else None} for d in job.depends_on if d.job is not None
+        ],
+        "sequential": job.waits.sequential,
+        "private_tmp": job.work.private_tmp,
+        "cpus": job.demand.cpus / 1000,
+        "memory_mib": job.demand.memory or None,
+        "command": None if job.work.command is None else list(job.work.command),
+        "script": job.work.script is not None,
+        "env": list(job.work.given),
+        "workdir": job.work.workdir,
+        "cloud": dict(job.cloud),
+    }
+
+
+def _seconds(duration: timedelta | None) -> float | None:
+    return None if duration is None else duration.total_seconds()
+
+
+def _reason(row: JobRow, records: Records) -> str | None:
+    """Why a job has its status; a single job says what its one child says."""
+    if row.job.is_array or row.reason is not None:
+        return row.reason
+    found = records.read("members", {"key": int(row.job.key, 16), "low": 0, "high": 0})
+    if not found:
+        return row.base_reason
+    reason: str | None = found[0][3] if found[0][3] is not None else found[0][9]
+    return reason
+
+
+def _instances(row: JobRow, records: Records) -> dict[str, int]:
+    counts = {"running": row.counts[Status.RUNNING], "pending": sum(row.counts[status] for status in (*NOT_STARTED, Status.STARTING))}
+    settled = row.counts[Status.SUCCEEDED] + row.counts[Status.FAILED]
+    if settled:
+        for state, count in records.read("instance_counts", (int(row.job.key, 16),)):
+            counts[state] = counts.get(state, 0) + count
+            settled -= count
+        counts["terminated"] = counts.get("terminated", 0) + settled
+    return {state: count for state, count in counts.items() if count}
+
+
+def _cancelled(row: JobRow, records: Records) -> int:
+    if not row.counts[Status.FAILED]:
+        return 0
+    moved: int = records.read("cancelled_count", (int(row.job.key, 16),))[0][0]
+    if row.base is Status.FAILED and row.base_reason is not None and not row.base_reason.startswith(_NOT_ASKED_FOR):
+        moved += row.job.size - records.read("moved_count", (int(row.job.key, 16),))[0][0]
+    return moved
+
+
+def _pace(row: JobRow, records: Records, now: Instant) -> tuple[float | None, float | None]:
+    """Settled children per second lately, and the seconds that the rest takes at that pace; None where nothing tells."""
+    left = row.job.size - row.counts[Status.SUCCEEDED] - row.counts[Status.FAILED]
+    if row.status in SETTLED or row.started_at is None:
+        return None, None
+    since = max(now - _LATELY_MS, row.started_at)
+    count = records.read("finished_lately", {"key": int(row.job.key, 16), "since": since})[0][0]
+    if not count or now <= since:
+        return None, None
+    rate = count * 1000 / (now - since)
+    return round(rate, 3), round(left / rate, 1)
+
+
+def failure_groups(row: JobRow, records: Records, tail: Callable[[Job, int, int], list[str]]) -> list[Json]:
+    """Failed children grouped by how they failed, the largest group first; `tail` gives the end of one log of each group."""
+    groups: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
+    for position, attempt, why, kind, exit_code, signal, status_reason, reason, message in records.read("failures", (int(row.job.key, 16),)):
+        cause = (None, None, why, None) if why is not None or kind is None else (exit_code, signal, status_reason, message or reason)
+        groups.setdefault(cause, []).append((position, attempt if why is None else 0))
+    if row.base is Status.FAILED:
+        moved = {position for position, _ in records.rows(row.job.key)}
+        rest = [(position, 0) for position in range(row.job.size) if position not in moved]
+        if rest:
+            groups.setdefault((None, None, row.base_reason, None), []).extend(rest)
+    ordered = sorted(groups.items(), key=lambda entry: (-len(entry[1]), entry[1][0]))
+    return [_group(row.job, cause, members, tail) for cause, members in ordered]
+
+
+def _group(job: Job, cause: tuple[Any, ...], members: list[tuple[int, int]], tail: Callable[[Job, int, int], list[str]]) -> Json:
+    exit_code, signal, status_reason, reason = cause
+    position, attempt = members[0]
+    return {
+        "count": len(members),
+        "indexes": None if job.indexes is None else compress(job.index_at(position) for position, _ in members),
+        "exit_code": exit_code,
+        "signal": signal,
+        "status_reason": status_reason,
+        "reason": reason,
+        "example": {
+            "index": job.index_at(position) if job.is_array else None,
+            "attempt": attempt,
+            "log_tail": tail(job, position, attempt) if attempt else [],
+        },
+    }
+
+
+def waiting_reasons(row: JobRow, records: Records, capacity: Capacity) -> list[Json]:
+    """Why the children that do not run do not run (wish 13)."""
+    statuses = {position: Status(record.status) for position, record in records.rows(row.job.key)}
+    groups: dict[str, list[int]] = {}
+    open_ones = (position for position in range(row.job.size) if statuses.get(position, row.base) in (*NOT_STARTED, Status.STARTING))
+    held = _held_by(row, records)
+    for position in open_ones:
+        groups.setdefault(_why(row, statuses.get(position, row.base), held, capacity), []).append(position)
+    return [
+        {"indexes": None if row.job.indexes is None else compress(row.job.index_at(p) for p in positions), "count": len(positions), "reason": reason}
+        for reason, positions in groups.items()
+    ]
+
+
+def _held_by(row: JobRow, records: Records) -> list[str]:
+    waits = row.job.waits
+    others = [job for job in waits.whole if (found := records.job(job)) is not None and found.status not in SETTLED]
+    return [*others, *(f"{job}:{index}" for job, index in waits.children)]
+
+
+def _why(row: JobRow, status: Status, held: list[str], capacity: Capacity) -> str:
+    if status is Status.STARTING:
+        return "has been handed to the runner and starts as soon as a slot is free"
+    if status is Status.RUNNABLE:
+        under_way = row.counts[Status.STARTING] + row.counts[Status.RUNNING]
+        if row.max_concurrent is not None and under_way >= row.max_concurrent:
+            return f"the array's own limit: at most {row.max_concurrent} at once (`spawn limit` changes it)"
+        demand = row.job.demand
+        memory = f" and {demand.memory} MiB" if demand.memory else ""
+        return f"waits for capacity: each takes {demand.cpus / 1000:g} vCPU{memory}, this machine has {capacity.cpus / 1000:g} and {capacity.memory} MiB"
+    if held:
+        return f"waits for {', '.join(held)} to succeed"
+    if row.job.waits.each:
+        return f"waits for its own index of {', '.join(row.job.waits.each)} to succeed"
+    return "waits for the index before it to succeed"

@@ -1,0 +1,220 @@
+"""HTTP to calls and back (docs/api.md)."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
+
+import anyio
+import msgspec
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from spawn.api.native.members import Wanted
+from spawn.api.native.service import Service
+from spawn.api.native.shapes import Asked, Limit, Stop
+from spawn.domain.errors import Conflict, NotFound, SpawnError, Unavailable, UsageError
+from spawn.engine.submission import Submission
+
+_log = logging.getLogger(__name__)
+_ENCODER = msgspec.json.Encoder()
+_LOOK_EVERY_S = 0.02
+_LONGEST_WAIT_S = 60.0
+_STATUS = {NotFound.code: 404, Conflict.code: 409, Unavailable.code: 503, SpawnError.code: 500}
+
+T = TypeVar("T")
+
+
+def native_routes(service: Service, describe: Callable[[], dict[str, Any]], stop: Callable[[bool], None]) -> list[Route]:
+    """The routes of the native API; `describe` tells of the engine, `stop` ends it (True: with all that runs)."""
+    handlers = _Handlers(service, describe, stop)
+    return [
+        Route("/v1/engine", handlers.engine),
+        Route("/v1/engine/stop", handlers.stop_engine, methods=["POST"]),
+        Route("/v1/arrays", handlers.submit, methods=["POST"]),
+        Route("/v1/arrays", handlers.arrays),
+        Route("/v1/arrays/{ref:path}/settled", handlers.settled),
+        Route("/v1/arrays/{ref:path}/failures", handlers.failures),
+        Route("/v1/arrays/{ref:path}/why", handlers.why),
+        Route("/v1/arrays/{ref:path}/limit", handlers.limit, methods=["POST"]),
+        Route("/v1/arrays/{ref:path}/{change}", handlers.change, methods=["POST"]),
+        Route("/v1/arrays/{ref:path}", handlers.remove, methods=["DELETE"]),
+        Route("/v1/arrays/{ref:path}", handlers.array),
+        Route("/v1/members", handlers.members),
+        Route("/v1/members/{ref:path}/log", handlers.log),
+        Route("/v1/members/{ref:path}/session", handlers.session),
+        Route("/v1/members/{ref:path}", handlers.member),
+    ]
+
+
+def native_app(routes: list[Route], *, seen: Callable[[], None]) -> ASGIApp:
+    """The application that answers on the socket; `seen` is called for every request."""
+    app = Starlette(routes=routes, exception_handlers={SpawnError: _refuse, Exception: _break, 404: _unknown, 405: _unknown})
+
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        seen()
+        await app(scope, receive, send)
+
+    return application
+
+
+def json_response(value: object, status: int = 200) -> Response:
+    """A JSON answer."""
+    return Response(_ENCODER.encode(value), status, media_type="application/json")
+
+
+def _error(code: str, message: str) -> Response:
+    return json_response({"error": {"code": code, "message": message}}, _STATUS.get(code, 400))
+
+
+async def _refuse(_: Request, error: Exception) -> Response:
+    assert isinstance(error, SpawnError)
+    return _error(error.code, str(error))
+
+
+async def _break(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _error(SpawnError.code, f"the engine failed ({type(error).__name__}: {error}); see `spawn engine logs`")
+
+
+async def _unknown(request: Request, _: Exception) -> Response:
+    return _error(NotFound.code, f"there is no call {request.method} {request.url.path}")
+
+
+class _Handlers:
+    """One method a call; everything that may wait runs in a thread."""
+
+    def __init__(self, service: Service, describe: Callable[[], dict[str, Any]], stop: Callable[[bool], None]) -> None:
+        self._service = service
+        self._describe = describe
+        self._stop = stop
+
+    async def engine(self, _: Request) -> Response:
+        return json_response(await run_in_threadpool(self._describe))
+
+    async def stop_engine(self, request: Request) -> Response:
+        asked = await _body(request, Stop)
+        self._stop(asked.terminate)
+        return json_response({})
+
+    async def submit(self, request: Request) -> Response:
+        submission = await _body(request, Submission)
+        children = request.query_params.get("children") == "true"
+        return json_response(await run_in_threadpool(self._service.submit, submission, children=children))
+
+    async def arrays(self, request: Request) -> Response:
+        query = request.query_params
+        found = await run_in_threadpool(self._service.arrays, statuses=query.getlist("status"), names=query.getlist("name"), tags=_tags(query.getlist("tag")))
+        return json_response(found)
+
+    async def array(self, request: Request) -> Response:
+        return json_response(await run_in_threadpool(self._service.array, _ref(request)))
+
+    async def settled(self, request: Request) -> Response:
+        until = time.monotonic() + min(_number(request, "timeout_s", _LONGEST_WAIT_S), _LONGEST_WAIT_S)
+        ref = (await run_in_threadpool(self._service.array, _ref(request)))["array_id"]
+        while not await run_in_threadpool(self._service.is_settled, ref) and time.monotonic() < until:
+            await anyio.sleep(_LOOK_EVERY_S)
+        return json_response(await run_in_threadpool(self._service.array, ref))
+
+    async def failures(self, request: Request) -> Response:
+        return json_response(await run_in_threadpool(self._service.failures, _ref(request)))
+
+    async def why(self, request: Request) -> Response:
+        return json_response(await run_in_threadpool(self._service.why, _ref(request)))
+
+    async def limit(self, request: Request) -> Response:
+        asked = await _body(request, Limit)
+        return json_response(await run_in_threadpool(self._service.limit, _ref(request), asked.max_concurrent))
+
+    async def change(self, request: Request) -> Response:
+        calls = {"cancel": self._service.cancel, "terminate": self._service.terminate, "retry": self._service.retry, "extend": self._service.extend}
+        call = calls.get(request.path_params["change"])
+        if call is None:
+            return await _unknown(request, NotFound())
+        return json_response(await run_in_threadpool(call, _ref(request), await _body(request, Asked)))
+
+    async def remove(self, request: Request) -> Response:
+        return json_response(await run_in_threadpool(self._service.remove, _ref(request), dry_run=request.query_params.get("dry_run") == "true"))
+
+    async def members(self, request: Request) -> Response:
+        query = request.query_params
+        wanted = Wanted(states=query.getlist("state"), statuses=query.getlist("status"), names=query.getlist("name"))
+        blocks = await run_in_threadpool(
+            self._service.members,
+            ref=query.get("array"),
+            indexes=query.get("indexes"),
+            wanted=wanted,
+            tags=_tags(query.getlist("tag")),
+            attempts=query.get("attempts") == "true",
+        )
+        return StreamingResponse(_lines(blocks), media_type="application/x-ndjson")
+
+    async def member(self, request: Request) -> Response:
+        return json_response(await run_in_threadpool(self._service.member, _ref(request)))
+
+    async def log(self, request: Request) -> Response:
+        offset, tail = int(_number(request, "offset", 0)), request.query_params.get("tail")
+        attempt = request.query_params.get("attempt")
+        piece, complete, number = await run_in_threadpool(
+            self._service.log,
+            _ref(request),
+            attempt=None if attempt is None else int(_number(request, "attempt", 0)),
+            offset=offset,
+            tail=None if tail is None else int(_number(request, "tail", 0)),
+        )
+        headers = {"X-Log-Next": str(piece.next), "X-Log-Complete": "true" if complete else "false", "X-Log-Attempt": str(number)}
+        return Response(piece.content, media_type="application/octet-stream", headers=headers)
+
+    async def session(self, request: Request) -> Response:
+        return json_response(await run_in_threadpool(self._service.session, _ref(request)))
+
+
+def _lines(blocks: Iterator[Sequence[object]]) -> Iterator[bytes]:
+    for block in blocks:
+        yield _ENCODER.encode_lines(block)
+
+
+def _ref(request: Request) -> str:
+    ref: str = request.path_params["ref"]
+    return ref
+
+
+def _tags(entries: list[str]) -> dict[str, str]:
+    """`k=v` filters. `array:id` and its like are not tags of the user but parts of the members; the client asks for those by name."""
+    pairs = {}
+    for entry in entries:
+        name, found, value = entry.partition("=")
+        if not found or not name:
+            raise UsageError(f"'{entry}' is not a tag filter: write NAME=VALUE")
+        pairs[name] = value
+    return pairs
+
+
+def _number(request: Request, name: str, default: float) -> float:
+    text = request.query_params.get(name)
+    if text is None:
+        return default
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number < 1e15:
+        raise UsageError(f"{name}: '{text}' is not a number of 0 or more")
+    return number
+
+
+async def _body(request: Request, kind: type[T]) -> T:
+    content = await request.body()
+    try:
+        return msgspec.json.decode(content or b"{}", type=kind)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"the request is not understood: {error}") from error
+    except msgspec.DecodeError as error:
+        raise UsageError(f"the request is not JSON: {error}") from error

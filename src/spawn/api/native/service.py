@@ -1,0 +1,243 @@
+"""What each call of the native API does, apart from HTTP: values in, values out, domain errors raised."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from spawn.api.native import arrays, logs
+from spawn.api.native.members import AttemptReader, MemberReader, Wanted
+from spawn.api.native.references import References
+from spawn.api.native.shapes import SCHEMA_VERSION, Asked, Member
+from spawn.domain.errors import Conflict, UsageError
+from spawn.domain.ids import AttemptId, child_id
+from spawn.domain.indexes import compress
+from spawn.domain.jobs import Job
+from spawn.domain.states import NOT_STARTED, SETTLED, InstanceState, Status
+from spawn.engine import commands
+from spawn.engine.loop import Engine
+from spawn.engine.ports import AttemptFiles, Clock, JobRow, Records
+from spawn.engine.submission import Submission, dependencies_of
+
+Json = dict[str, Any]
+_TAIL_LINES = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """The calls of docs/api.md. Reads look at what is committed; changes go through the engine's thread."""
+
+    engine: Engine
+    records: Records
+    files: AttemptFiles
+    clock: Clock
+
+    @property
+    def _references(self) -> References:
+        return References(self.records)
+
+    # --- launching ----------------------------------------------------------------------------------------------------
+
+    def submit(self, submission: Submission, *, children: bool) -> Json:
+        """Take a job; the answer comes after the commit."""
+        named = dependencies_of(submission)
+        depends_on = tuple(replace(d, job=self._references.job_id(d.job)) if d.job is not None else d for d in named)
+        depends_on += commands.in_sequence(submission)
+        done = self.engine.call(lambda state: commands.submit(state, submission, depends_on))
+        if submission.dry_run:
+            answer = arrays.array_object(_unborn(done.job, submission), records=self.records, directory="", now=self.clock.now(), notes=done.notes)
+            answer["array_id"] = ""
+            return answer
+        answer = self._array(self._references.job(done.job.id), notes=done.notes)
+        if children:
+            answer["children"] = list(_children(done.job))
+        return answer
+
+    # --- arrays -------------------------------------------------------------------------------------------------------
+
+    def _array(self, row: JobRow, notes: Sequence[str] = ()) -> Json:
+        directory = str(self.files.directory(row.job))
+        return arrays.array_object(row, records=self.records, directory=directory, now=self.clock.now(), notes=notes)
+
+    def array(self, ref: str) -> Json:
+        """The array that a reference names."""
+        return self._array(self._references.job(ref))
+
+    def is_settled(self, ref: str) -> bool:
+        """Whether it has settled, at the price of one row."""
+        return self._references.job(ref).status in SETTLED
+
+    def arrays(self, *, statuses: Sequence[str], names: Sequence[str], tags: Mapping[str, str]) -> Json:
+        """All arrays that match, newest first."""
+        wanted = [_status(text) for text in statuses]
+        rows = [row for row in self.records.all_jobs(tags) if (not wanted or row.status in wanted) and (not names or row.job.name in names)]
+        return {"schema_version": SCHEMA_VERSION, "arrays": [self._array(row) for row in reversed(rows)]}
+
+    def failures(self, ref: str) -> Json:
+        """Failed children by cause, with the end of one log each."""
+        row = self._references.job(ref)
+        groups = arrays.failure_groups(row, self.records, lambda job, p, a: logs.tail_of(Path(self.files.log(job, p, a)), _TAIL_LINES))
+        return {"schema_version": SCHEMA_VERSION, "groups": groups}
+
+    def why(self, ref: str) -> Json:
+        """Why the children that do not run do not run."""
+        reasons = arrays.waiting_reasons(self._references.job(ref), self.records, self.engine.provider.capacity())
+        return {"schema_version": SCHEMA_VERSION, "reasons": reasons}
+
+    # --- members ------------------------------------------------------------------------------------------------------
+
+    def members(self, *, ref: str | None, indexes: str | None, wanted: Wanted, tags: Mapping[str, str], attempts: bool) -> Iterator[Sequence[object]]:
+        """Blocks of members that match, arrays oldest first; what is asked wrongly is raised before the first block."""
+        for text in wanted.statuses:
+            _status(text)
+        for text in wanted.states:
+            _state(text)
+        rows = [self._references.job(ref)] if ref is not None else None
+        positions = self._references.positions(rows[0], indexes) if rows else None
+        found = rows if rows is not None else self.records.all_jobs(tags)
+        return self._blocks(found, wanted, positions, tags, attempts)
+
+    def _blocks(
+        self, rows: Iterable[JobRow], wanted: Wanted, positions: list[int] | None, tags: Mapping[str, str], attempts: bool
+    ) -> Iterator[Sequence[object]]:
+        for row in rows:
+            if any(row.job.tags.get(name) != value for name, value in tags.items()):
+                continue
+            for block in MemberReader(self.records, row, now=self.clock.now()).blocks(wanted, positions):
+                yield self._with_attempts(row.job, block) if attempts else block
+
+    def _with_attempts(self, job: Job, members: Sequence[Member]) -> list[Json]:
+        places = [0 if member.index is None or job.indexes is None else job.indexes.position_of(member.index) or 0 for member in members]
+        found = self._attempts(job).between(places[0], places[-1])
+        return [msgspec.structs.asdict(member) | {"attempts": found.get(place, [])} for place, member in zip(places, members, strict=True)]
+
+    def _attempts(self, job: Job) -> AttemptReader:
+        files = self.files
+        return AttemptReader(self.records, job, lambda position, number: (str(files.log(job, position, number)), str(files.output(job, position, number))))
+
+    def member(self, ref: str) -> Json:
+        """A member, and all its attempts."""
+        row, position = self._references.member(ref)
+        return self._with_attempts(row.job, [MemberReader(self.records, row, now=self.clock.now()).one(position)])[0]
+
+    def log(self, ref: str, *, attempt: int | None, offset: int, tail: int | None) -> tuple[logs.Piece, bool, int]:
+        """Bytes of a log, whether no more comes, and the attempt they are of (the latest unless named)."""
+        row, position = self._references.member(ref)
+        member = MemberReader(self.records, row, now=self.clock.now()).one(position)
+        number = member.attempt if attempt is None else attempt
+        if attempt is not None and not 1 <= attempt <= member.attempt:
+            raise UsageError(f"{member.id} has no attempt {attempt}: it has had {member.attempt}")
+        over = number < member.attempt or Status[member.status] in SETTLED
+        if number == 0:
+            return logs.Piece(b"", 0), over, 0
+        path = Path(self.files.log(row.job, position, number))
+        piece = logs.piece_at(path, offset) if tail is None else logs.last_lines(path, tail)
+        return piece, over and len(piece.content) < logs.MOST_BYTES, number
+
+    def session(self, ref: str) -> Json:
+        """What `spored enter` needs to see what a member's attempt sees."""
+        row, position = self._references.member(ref)
+        member = MemberReader(self.records, row, now=self.clock.now()).one(position)
+        if member.attempt == 0 or Status[member.status] in NOT_STARTED:
+            raise Conflict(f"{member.id} has not started: it is {member.status}")
+        if row.job.work.private_tmp and member.state == InstanceState.TERMINATED.value:
+            raise Conflict(f"{member.id} cannot be entered: its instance {member.instance_id} has ended")
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "spec": self.files.session_spec(row.job),
+            "position": position,
+            "index": member.index,
+            "attempt": member.attempt,
+            "state": member.state,
+        }
+
+    # --- changes ------------------------------------------------------------------------------------------------------
+
+    def _changed(self, changed: commands.Changed) -> Json:
+        job = changed.job
+
+        def indexes(positions: Sequence[int]) -> str | None:
+            return None if job.indexes is None or not positions else compress(map(job.index_at, positions))
+
+        return {
+            "schema_version": SCHEMA_VERSION,
+            "array_id": job.id,
+            "indexes": indexes(changed.positions),
+            "count": len(changed.positions),
+            "skipped": [{"indexes": indexes(positions) or "", "reason": why} for why, positions in changed.skipped.items()],
+        }
+
+    def cancel(self, ref: str, asked: Asked) -> Json:
+        """Fail what has not started."""
+        row = self._references.job(ref)
+        positions = self._references.positions(row, asked.indexes)
+        reason = asked.reason or "Cancelled by its user"
+        return self._changed(self.engine.call(lambda state: commands.cancel(state, row.job.id, positions, reason=reason, dry_run=asked.dry_run)))
+
+    def terminate(self, ref: str, asked: Asked) -> Json:
+        """Stop what runs, too, and end the instances."""
+        row = self._references.job(ref)
+        positions = self._references.positions(row, asked.indexes)
+        reason, grace = asked.reason or "Terminated by its user", asked.grace_s
+        return self._changed(
+            self.engine.call(lambda state: commands.terminate(state, row.job.id, positions, reason=reason, grace_s=grace, dry_run=asked.dry_run))
+        )
+
+    def retry(self, ref: str, asked: Asked) -> Json:
+        """Run members again: those named, or all that failed."""
+        row = self._references.job(ref)
+        positions = self._references.positions(row, asked.indexes or ("@failed" if row.job.is_array else None))
+        chosen = [0] if positions is None else positions
+        return self._changed(self.engine.call(lambda state: commands.retry(state, row.job.id, chosen, dry_run=asked.dry_run)))
+
+    def extend(self, ref: str, asked: Asked) -> Json:
+        """Let instances end later, or earlier."""
+        row = self._references.job(ref)
+        positions = self._references.positions(row, asked.indexes)
+        if asked.ttl_s is None:
+            raise UsageError("ttl_s is missing: say for how long from now")
+        ttl_s = asked.ttl_s
+        return self._changed(self.engine.call(lambda state: commands.extend(state, row.job.id, positions, ttl_s=ttl_s, dry_run=asked.dry_run)))
+
+    def limit(self, ref: str, max_concurrent: int | None) -> Json:
+        """Change the cap on an array."""
+        job = self.engine.call(lambda state: commands.limit(state, self._references.job_id(ref), max_concurrent))
+        return self.array(job.id)
+
+    def remove(self, ref: str, *, dry_run: bool) -> Json:
+        """Forget an array."""
+        job = self._references.job_id(ref)
+        return self._changed(self.engine.call(lambda state: commands.remove(state, job, dry_run=dry_run)))
+
+
+def _children(job: Job) -> Iterator[Json]:
+    for position in range(job.size):
+        index = job.index_at(position) if job.is_array else None
+        yield {
+            "index": index,
+            "id": job.id if index is None else child_id(job.id, index),
+            "name": job.name if index is None else f"{job.name}-{index}",
+            "instance_id": AttemptId(job.key, position, 1).instance_id,
+        }
+
+
+def _unborn(job: Job, submission: Submission) -> JobRow:
+    counts = (job.size, 0, 0, 0, 0, 0, 0)
+    return JobRow(job, Status.SUBMITTED, None, None, counts, Status.SUBMITTED, None, False, None, None, submission.max_concurrent)
+
+
+def _status(text: str) -> Status:
+    if text not in Status.__members__:
+        raise UsageError(f"'{text}' is not a status: use one of {', '.join(Status.__members__)}")
+    return Status[text]
+
+
+def _state(text: str) -> InstanceState:
+    known = [state.value for state in InstanceState]
+    if text not in known:
+        raise UsageError(f"'{text}' is not an instance state: use one of {', '.join(known)}")
+    return InstanceState(text)

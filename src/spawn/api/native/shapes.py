@@ -1,0 +1,74 @@
+"""The objects of the native API (docs/api.md), as they are written to the wire."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+SCHEMA_VERSION: Final = 1
+
+
+class Member(msgspec.Struct, kw_only=True):
+    """One child of one job, as `spawn list` shows it."""
+
+    schema_version: int = SCHEMA_VERSION
+    array_id: str
+    name: str
+    index: int | None
+    id: str
+    instance_id: str | None
+    state: str
+    status: str
+    status_reason: str | None
+    exit_code: int | None
+    reason: str | None
+    attempt: int
+    lost: bool
+    created_at: str | None
+    started_at: str | None
+    stopped_at: str | None
+    age_s: float
+    tags: dict[str, str]
+
+
+class Attempt(msgspec.Struct, kw_only=True):
+    """One run of a child that has ended or is under way."""
+
+    attempt: int
+    instance_id: str
+    status: str | None  #: SUCCEEDED, FAILED, or null while it is under way
+    status_reason: str | None
+    exit_code: int | None = None
+    signal: int | None = None
+    reason: str | None = None
+    message: str | None = None
+    started_at: str | None
+    stopped_at: str | None
+    cpu_s: float | None = None
+    max_rss_kib: int | None = None
+    log: str
+    output: str
+    lost: bool
+
+
+class Asked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of a request that changes some children; each call uses the members that docs/api.md gives it."""
+
+    indexes: str | None = None
+    reason: str | None = None
+    grace_s: float | None = None
+    ttl_s: float | None = None
+    dry_run: bool = False
+
+
+class Limit(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a change of the cap on an array."""
+
+    max_concurrent: int | None
+
+
+class Stop(msgspec.Struct, forbid_unknown_fields=True):
+    """The body of a request to end the engine."""
+
+    terminate: bool = False

@@ -1,0 +1,1 @@
+"""This machine: attempts run under `spored run`, which outlives the engine; docs/wire.md is what the two agree on."""

@@ -1,0 +1,173 @@
+"""The provider `local`: attempts run on this machine, under a runner that outlives the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from spawn.domain.arrays import ArrayJob
+from spawn.domain.errors import ProviderUnavailable
+from spawn.domain.ids import ArrayKey, AttemptId
+from spawn.domain.instants import Instant
+from spawn.domain.jobs import Job
+from spawn.domain.scheduling import Capacity
+from spawn.engine.ports import Clock, News
+from spawn.providers.local.connection import RunnerConnection, connect, start_runner
+from spawn.providers.local.files import LocalFiles
+from spawn.providers.local.journal import JournalReader
+from spawn.providers.local.spec import spec_of
+
+START_WITHIN_S = 10.0
+
+
+class LocalProvider:
+    """Runs attempts on this machine. Every call but `connect` only sends a line; what happened is read from the journal."""
+
+    name = "local"
+
+    def __init__(self, *, runner_directory: Path, files: LocalFiles, capacity: Capacity, clock: Clock) -> None:
+        self._directory = runner_directory
+        self.files = files
+        self._capacity = capacity
+        self._clock = clock
+        self._journal = JournalReader(runner_directory / "journal")
+        self._connection: RunnerConnection | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._described: set[ArrayKey] = set()
+        self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweeper")
+
+    # --- the runner ---------------------------------------------------------------------------------------------------
+
+    def connect(self, wake: Callable[[], None]) -> bool:
+        """See that a runner is there, starting one if need be; True when it is new to this engine. Raises ProviderUnavailable."""
+        if self._connection is not None and self._connection.alive:
+            return False
+        if self._connection is not None:
+            self._connection.close()
+        self._described.clear()
+        hello: dict[str, object] = {"cpus": self._capacity.cpus, "memory": self._capacity.memory}
+        self._connection = RunnerConnection(self._reach(), hello=hello, wake=wake)
+        return True
+
+    def _reach(self) -> socket.socket:
+        deadline = time.monotonic() + START_WITHIN_S
+        path = self._directory / "runner.sock"
+        while True:
+            sock = connect(path)
+            if sock is not None:
+                return sock
+            if self._process is None or self._process.poll() is not None:
+                self._process = start_runner(self._directory)
+            if time.monotonic() > deadline:
+                raise ProviderUnavailable(f"the runner does not answer at {path}: see {self._directory / 'runner.log'}")
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(0.01)
+
+    @property
+    def runner_pid(self) -> int | None:
+        """The process id of the runner, None when none is connected."""
+        connection = self._connection
+        return int(connection.welcome["pid"]) if connection is not None and connection.alive else None
+
+    def close(self, *, terminate: bool, grace_s: float) -> None:
+        """Hang up; with `terminate` have the runner stop everything and end, and wait until it has."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if terminate and connection.alive:
+            connection.send({"op": "shutdown", "grace_s": grace_s})
+            connection.join(grace_s + START_WITHIN_S)
+        connection.close()
+        self._sweeper.shutdown()
+
+    # --- what it is and tells -----------------------------------------------------------------------------------------
+
+    def capacity(self) -> Capacity:
+        """The vCPUs and memory of this machine."""
+        return self._capacity
+
+    def features(self) -> Mapping[str, str | None]:
+        """Whether a private /tmp and a memory limit can be had here; None: yes."""
+        connection = self._connection
+        if connection is None:
+            return {"private_tmp": "the runner is not there", "memory_limit": "the runner is not there"}
+        features: dict[str, str | None] = connection.welcome["features"]
+        return features
+
+    def news(self, place: str | None) -> News:
+        """What the journal says after a place."""
+        return self._journal.read(place, now=self._clock.now())
+
+    def acknowledge(self, place: str) -> None:
+        """Let the runner delete what the store has."""
+        _, segment, offset = place.rsplit(" ", 2)
+        self._send({"op": "ack", "segment": int(segment), "offset": int(offset)})
+
+    # --- what it is told ----------------------------------------------------------------------------------------------
+
+    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]]) -> None:
+        """Queue attempts at the runner, in this order; it passes over those it has seen."""
+        job = array.job
+        if job.key not in self._described:
+            limited = self.features()["memory_limit"] is None
+            spec = spec_of(
+                job, directory=self.files.directory(job), runner_directory=self._directory, max_concurrent=array.max_concurrent, memory_limit=limited
+            )
+            self._send({"op": "array", "key": job.key, "spec": spec})
+            self._described.add(job.key)
+        index_at = job.index_at
+        self._send({"op": "start", "key": job.key, "children": [(position, index_at(position), attempt) for position, attempt in attempts]})
+
+    def stop(self, attempts: Collection[AttemptId], *, grace_s: float) -> None:
+        """Stop what runs, drop what waits."""
+        self._send({"op": "stop", "attempts": [str(attempt) for attempt in attempts], "why": "stopped", "grace_s": grace_s})
+
+    def drop(self, attempts: Collection[AttemptId]) -> None:
+        """Call back what still waits at the runner."""
+        self._send({"op": "drop", "attempts": [str(attempt) for attempt in attempts]})
+
+    def release(self, job: Job, attempts: Collection[tuple[int, int]], *, keep_files: bool) -> None:
+        """End kept instances: what still runs in them, and their private /tmp."""
+        named = [(str(AttemptId(job.key, position, attempt)), job.index_at(position)) for position, attempt in attempts]
+        directory = str(self.files.directory(job))
+        self._send({"op": "release", "key": job.key, "directory": directory, "attempts": named, "keep_files": keep_files})
+
+    def extend(self, attempts: Collection[AttemptId], ends_at: Instant) -> None:
+        """Move the end of instances whose attempts are under way."""
+        self._send({"op": "deadline", "attempts": [str(attempt) for attempt in attempts], "at": ends_at / 1000})
+
+    def limit(self, key: ArrayKey, max_concurrent: int | None) -> None:
+        """Cap an array from now on."""
+        self._send({"op": "limit", "key": key, "max_concurrent": max_concurrent})
+
+    def forget(self, key: ArrayKey) -> None:
+        """Let the runner drop an array's description."""
+        self._described.discard(key)
+        self._send({"op": "forget", "key": key})
+
+    def _send(self, message: dict[str, object]) -> None:
+        if self._connection is not None:
+            self._connection.send(message)
+
+    # --- files --------------------------------------------------------------------------------------------------------
+
+    def directory(self, job: Job) -> str:
+        """Where the files of a job are."""
+        return str(self.files.directory(job))
+
+    def discard(self, directory: str, done: Callable[[str], object]) -> None:
+        """Delete a forgotten array's files in the background."""
+
+        def delete() -> None:
+            shutil.rmtree(directory, ignore_errors=True)
+            if not os.path.lexists(directory):
+                done(directory)
+
+        self._sweeper.submit(delete)
