@@ -1,0 +1,65 @@
+"""`spawn collect`: copy the outputs, with a manifest of what is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from spawn.cli import options
+from spawn.cli.collecting import Collection, plan
+from spawn.cli.manifests import MANIFEST, Manifest
+from spawn.cli.render import data, talk
+from spawn.cli.render.collected import FILES, sentence
+from spawn.cli.render.terminal import is_terminal
+from spawn.cli.targets import find
+from spawn.cli.verbs import Verb
+from spawn.cli.waiting import EXIT_FAILED
+from spawn.domain.errors import ConfigurationError, UsageError
+
+EXAMPLES = """\
+spawn collect my-array results/            results/0/…, results/1/…, and results/manifest.json
+spawn collect my-array results/ --flat     all files in one directory, when no name is there twice
+spawn collect my-array results/ --logs     also results/logs/0.log, …
+spawn collect last results/ -o json        the manifest"""
+
+
+@click.command(cls=Verb, examples=EXAMPLES)
+@options.array_argument
+@click.argument("directory", type=click.Path(path_type=Path), metavar="DIR")
+@click.option("--flat", is_flag=True, help="Without a directory for every index.")
+@click.option("--logs", is_flag=True, help="Also the log of the latest attempt of every index.")
+@click.option("--force", is_flag=True, help="Overwrite files that were not collected from this array.")
+@options.dry_run_option
+@options.output_options
+def command(array: str, directory: Path, flat: bool, logs: bool, force: bool, dry_run: bool, output_format: str, quiet: bool) -> int:
+    """Copy what every index wrote to $TASK_OUTPUT_DIR into DIR, with a manifest. Again: copies only what is new.
+
+    Exits with 7 when indexes failed or are missing; what there is has been copied then.
+    """
+    client, target = find(array)
+    if target.indexes is not None:
+        raise UsageError("arrays are collected as a whole: name it without indexes")
+    try:
+        collection = plan(target.array, client.members_with_attempts(target.array.array_id), directory, flat=flat, logs=logs)
+        collection.refuse_foreign(force=force)
+        manifest = collection.manifest_if_done() if dry_run else collection.carry_out()
+    except OSError as error:
+        raise ConfigurationError(
+            f"cannot collect into {directory}: {error.filename or ''}: {error.strerror or error}; nothing is half written, so run it again"
+        ) from error
+    _show(collection, manifest, options.output_of(output_format, quiet), dry_run=dry_run)
+    return EXIT_FAILED if manifest.failed or manifest.missing else 0
+
+
+def _show(collection: Collection, manifest: Manifest, output: data.Output, *, dry_run: bool) -> None:
+    for path in collection.passed_over:
+        talk.note(f"not a regular file, left where it is: {path}")
+    if output.format in ("json", "yaml") and not output.quiet:
+        data.document(manifest, output)
+    elif output.quiet or output.format != "table" or not is_terminal(sys.stdout):
+        data.records(FILES, manifest.files, output)
+    talk.say(sentence(manifest, collection.directory, copied=collection.copied, dry_run=dry_run))
+    if not dry_run:
+        talk.hint(f"Manifest: {collection.directory / MANIFEST}")

@@ -1,0 +1,48 @@
+"""What is said to the person, on stderr: never data."""
+
+from __future__ import annotations
+
+import sys
+
+from spawn.cli.render.terminal import has_colour, is_terminal, paint, printable
+
+
+def say(text: str) -> None:
+    """A line."""
+    try:
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
+    except UnicodeEncodeError:
+        sys.stderr.write(f"{text.encode('ascii', 'replace').decode()}\n")
+    except OSError:
+        pass  # nobody listens: the exit code still tells
+
+
+def note(text: str) -> None:
+    """Something worth knowing that is not an error."""
+    say(f"{paint('note:', 'cyan', on=has_colour(sys.stderr))} {text}")
+
+
+def warn(text: str) -> None:
+    """Something that is probably not what was wanted."""
+    say(f"{paint('warning:', 'yellow', on=has_colour(sys.stderr))} {text}")
+
+
+def error(text: str) -> None:
+    """Why it did not work, in one sentence."""
+    say(f"{paint('error:', 'red', on=has_colour(sys.stderr))} {text}")
+
+
+def hint(text: str) -> None:
+    """What one might do next; only for people."""
+    if is_terminal(sys.stderr):
+        say(paint(text, "dim", on=has_colour(sys.stderr)))
+
+
+def confirm(question: str) -> bool | None:
+    """Ask on the terminal. None when there is nobody to ask; False for anything but yes."""
+    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+        return None
+    sys.stderr.write(f"{printable(question)} [y/N] ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -1,0 +1,41 @@
+"""`spawn retry`: run failed or lost indexes again."""
+
+from __future__ import annotations
+
+import click
+
+from spawn.cli import options
+from spawn.cli.changing import carry_out
+from spawn.cli.render import talk
+from spawn.cli.targets import Target, find
+from spawn.cli.verbs import Verb
+
+EXAMPLES = """\
+spawn retry my-array                   what failed, under the same id, as its next attempt
+spawn retry my-array @lost             only what was lost with its machine
+spawn retry my-array 3,7-9             these, even if they had succeeded
+spawn retry last --dry-run"""
+
+
+@click.command(cls=Verb, examples=EXAMPLES)
+@options.array_argument
+@options.selection_argument
+@options.dry_run_option
+@options.output_options
+def command(array: str, indexes: str | None, dry_run: bool, output_format: str, quiet: bool) -> int:
+    """Run indexes (default: @failed) again, under the same id. What succeeded is left alone unless it is named."""
+    client, target = find(array, indexes)
+    if target.indexes is None:
+        target = Target(target.array, "@failed")
+    code = carry_out(
+        target,
+        lambda dry: client.retry(target.array.array_id, indexes=target.indexes, dry_run=dry),
+        done="retried",
+        output=options.output_of(output_format, quiet),
+        dry_run=dry_run,
+        question=None,
+        yes=True,
+    )
+    if not code and not dry_run:
+        talk.hint(f"Watch: spawn watch {target.array.array_id}")
+    return code

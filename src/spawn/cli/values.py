@@ -1,0 +1,213 @@
+"""The types of flags: what the domain reads, refused in click's way. The domain is imported when a value is read."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import click
+from click.shell_completion import CompletionItem
+
+from spawn.config import did_you_mean
+from spawn.domain.errors import InvalidField, UsageError
+
+STATES: Final = ("pending", "running", "stopping", "stopped", "shutting-down", "terminated")
+STATUSES: Final = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
+
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+class Read(click.ParamType[Any]):
+    """A value read by a function; what it refuses (UsageError) becomes a refusal of the flag."""
+
+    def __init__(self, name: str, reader: Callable[[str], Any]) -> None:
+        self.name = name
+        self._reader = reader
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value, read; what is no text has been read already."""
+        if not isinstance(value, str):
+            return value
+        try:
+            return self._reader(value)
+        except InvalidField as refused:
+            self.fail(refused.problem, param, ctx)
+        except UsageError as refused:
+            self.fail(str(refused), param, ctx)
+
+
+class OneOf(click.ParamType[str]):
+    """One of a few words, in any case; the refusal names the value and what would do."""
+
+    def __init__(self, name: str, choices: Sequence[str]) -> None:
+        self.name = name
+        self._choices = {choice.lower(): choice for choice in choices}
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The word as it is written in `choices`."""
+        found = self._choices.get(str(value).lower())
+        if found is None:
+            from difflib import get_close_matches
+
+            near = get_close_matches(str(value).lower(), self._choices, n=1)
+            guess = f"; did you mean '{self._choices[near[0]]}'?" if near else ""
+            self.fail(f"unknown {self.name} '{value}'{guess} (one of {', '.join(self._choices.values())})", param, ctx)
+        return found
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """All the words."""
+        del param, ctx
+        return "|".join(self._choices.values())
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
+        """The words that begin so."""
+        del ctx, param
+        return [CompletionItem(choice) for lower, choice in self._choices.items() if lower.startswith(incomplete.lower())]
+
+
+def _seconds(text: str) -> float:
+    from spawn.domain.durations import parse_duration
+
+    return parse_duration(text, field="duration").total_seconds()
+
+
+def _array(text: str) -> str:
+    from spawn.domain.indexes import IndexSet
+
+    IndexSet.parse(text)
+    return text
+
+
+def read_selection(text: str) -> str:
+    """A set of indexes or a state word, as it is; UsageError when it is neither."""
+    from spawn.domain.indexes import STATE_WORDS, IndexSet
+
+    if text.startswith("@"):
+        if text not in STATE_WORDS:
+            raise UsageError(f"unknown state word '{text}'{did_you_mean(text, sorted(STATE_WORDS))}")
+        return text
+    IndexSet.selection(text)
+    return text
+
+
+def _cpus(text: str) -> float:
+    from spawn.domain.quantities import parse_cpus
+
+    return parse_cpus(text) / 1000
+
+
+def _memory(text: str) -> int:
+    from spawn.domain.quantities import parse_memory
+
+    return parse_memory(text)
+
+
+def _share(text: str) -> str:
+    from spawn.domain.quantities import parse_share
+
+    return str(parse_share(text))
+
+
+def _retry_rule(text: str) -> str:
+    from spawn.domain.retries import parse_retry_rule
+
+    parse_retry_rule(text)
+    return text
+
+
+def _depends_on(text: str) -> str:
+    from spawn.domain.dependencies import parse_depends_on
+
+    parse_depends_on(text)
+    return text
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise UsageError(f"'{text[:60]}' is not a name: up to 128 letters, digits, '-' and '_'")
+    return text
+
+
+def _whole(low: int, what: str) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        digits = text.strip().replace("_", "")
+        if not digits.isdecimal() or int(digits) < low:
+            raise UsageError(f"'{text[:60]}' is not {what}: write a whole number from {low}")
+        return int(digits)
+
+    return read
+
+
+def _limit(text: str) -> int | str:
+    return text if text == "none" else _whole(1, "a limit (or `none`)")(text)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, equals, value = text.partition("=")
+    if not equals or not key:
+        raise UsageError(f"'{text[:60]}' is not KEY=VALUE")
+    return key, value
+
+
+def _variable(text: str) -> tuple[str, str]:
+    """`K=V`, or `K`: its value here."""
+    name, equals, value = text.partition("=")
+    if not _VARIABLE.fullmatch(name):
+        raise UsageError(f"'{name[:60]}' is not the name of a variable: write NAME=VALUE, or NAME to pass on this shell's")
+    if not equals:
+        if name not in os.environ:
+            raise UsageError(f"{name} is not set here: write {name}=VALUE")
+        value = os.environ[name]
+    return name, value
+
+
+def _directory(text: str) -> str:
+    path = os.path.abspath(os.path.expanduser(text))
+    if not os.path.isdir(path):
+        raise UsageError(f"{path} is {'not a directory' if os.path.exists(path) else 'not there'}")
+    return path
+
+
+def _price(text: str) -> str:
+    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
+        raise UsageError(f"'{text[:60]}' is not a price: write dollars an hour, such as 0.15")
+    return text
+
+
+def shaped(name: str, pattern: str, example: str) -> Read:
+    """A text of a certain shape, such as an instance type."""
+
+    def read(text: str) -> str:
+        if not re.fullmatch(pattern, text):
+            raise UsageError(f"'{text[:60]}' is not {name}: write one such as {example}")
+        return text
+
+    return Read(name.rsplit(maxsplit=1)[-1], read)
+
+
+DURATION: Final = Read("duration", _seconds)
+ARRAY: Final = Read("set", _array)
+SELECTION: Final = Read("set", read_selection)
+CPUS: Final = Read("number", _cpus)
+MEMORY: Final = Read("size", _memory)
+SHARE: Final = Read("n|p%", _share)
+RETRY_RULE: Final = Read("rule", _retry_rule)
+DEPENDS_ON: Final = Read("id[:N_TO_N]", _depends_on)
+NAME: Final = Read("name", _name)
+COUNT: Final = Read("n", _whole(0, "a number"))
+POSITIVE: Final = Read("n", _whole(1, "a number"))
+LIMIT: Final = Read("k|none", _limit)
+TAG: Final = Read("k=v", _pair)
+VARIABLE: Final = Read("k[=v]", _variable)
+DIRECTORY: Final = Read("dir", _directory)
+PRICE: Final = Read("price", _price)
+STATE: Final = OneOf("state", STATES)
+STATUS: Final = OneOf("status", STATUSES)
+INSTANCE_TYPE: Final = shaped("an instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "t3.micro")
+AMI: Final = shaped("an image id", r"ami-[0-9A-Za-z-]+", "ami-0abc1234")
+REGION: Final = shaped("a region", r"[a-z]{2}(-[a-z]+)+-[0-9]+", "us-east-1")
+IAM_POLICY: Final = shaped("a policy", r"arn:[^\s]+|[a-z0-9-]+:[A-Za-z0-9*]+", "s3:FullAccess")
+KEY_NAME: Final = shaped("a key name", r"[\x20-\x7e]{1,255}", "my-key")

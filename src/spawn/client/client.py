@@ -1,0 +1,272 @@
+"""The engine as an object: one method a call of docs/api.md."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final, NamedTuple, TypeVar
+from urllib.parse import quote, urlencode
+
+import msgspec
+
+from spawn import __version__
+from spawn.client import wire
+from spawn.client.objects import (
+    SCHEMA_VERSION,
+    Array,
+    Change,
+    Engine,
+    FailureGroup,
+    Launched,
+    Member,
+    MemberDetail,
+    Reason,
+    Session,
+    Submission,
+)
+from spawn.config import SOCKET_NAME
+from spawn.domain.errors import ERRORS_BY_CODE, Conflict, SpawnError, Unavailable
+
+_PATIENCE_S: Final = 120.0
+"""How long one answer may take before the engine counts as stuck."""
+
+_RESTARTS: Final = 3
+"""How often one reading call brings a crashed engine back before it gives up."""
+
+T = TypeVar("T")
+Query = Mapping[str, str | int | float | Sequence[str] | None]
+
+
+class _Failure(msgspec.Struct):
+    code: str
+    message: str
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Failure
+
+
+class LogPiece(NamedTuple):
+    """Some bytes of a log. `complete`: the attempt has ended, and nothing comes after `next`."""
+
+    content: bytes
+    next: int
+    complete: bool
+    attempt: int
+
+
+class Client:
+    """Calls the engine of one state directory. `restart` brings it back when it crashed between two reading calls; None: it is not brought back."""
+
+    def __init__(self, state_dir: Path, restart: Callable[[], None] | None = None) -> None:
+        self.state_dir = state_dir
+        self.socket = state_dir / SOCKET_NAME
+        self._restart = restart
+
+    # The engine
+
+    def engine(self) -> Engine:
+        """Who answers. Never restarts an engine."""
+        return self._decode(wire.request(self.socket, "GET", "/v1/engine", None, _PATIENCE_S), Engine)
+
+    def stop_engine(self, *, terminate: bool) -> None:
+        """Ask the engine to end; it ends after the answer. `terminate`: what runs is stopped first, and the runner ends too."""
+        self._post("/v1/engine/stop", {"terminate": terminate}, dict[str, Any])
+
+    # Arrays
+
+    def submit(self, submission: Submission, *, children: bool = False) -> Launched:
+        """Launch. The answer comes after it has been written down."""
+        return self._post("/v1/arrays?children=true" if children else "/v1/arrays", submission, Launched)
+
+    def arrays(self, *, status: Sequence[str] = (), name: Sequence[str] = (), tag: Sequence[str] = ()) -> list[Array]:
+        """All arrays that match, newest first."""
+
+        class Arrays(msgspec.Struct):
+            arrays: list[Array]
+
+        return self._get("/v1/arrays", {"status": status, "name": name, "tag": tag}, Arrays).arrays
+
+    def array(self, ref: str) -> Array:
+        """The array that `ref` names."""
+        return self._get(_array_path(ref), {}, Array)
+
+    def settled(self, ref: str, timeout_s: float) -> Array:
+        """The array as soon as it has settled, or as it is after `timeout_s` (at most 60)."""
+        return self._get(_array_path(ref, "settled"), {"timeout_s": timeout_s}, Array)
+
+    def failures(self, ref: str) -> list[FailureGroup]:
+        """Its failures, grouped by cause, largest group first."""
+
+        class Failures(msgspec.Struct):
+            groups: list[FailureGroup]
+
+        return self._get(_array_path(ref, "failures"), {}, Failures).groups
+
+    def why(self, ref: str) -> list[Reason]:
+        """Why those members that do not run do not run."""
+
+        class Reasons(msgspec.Struct):
+            reasons: list[Reason]
+
+        return self._get(_array_path(ref, "why"), {}, Reasons).reasons
+
+    def cancel(self, ref: str, *, indexes: str | None, reason: str | None, dry_run: bool) -> Change:
+        """Fail what has not started. Again: changes nothing."""
+        return self._post(_array_path(ref, "cancel"), {"indexes": indexes, "reason": reason, "dry_run": dry_run}, Change)
+
+    def terminate(self, ref: str, *, indexes: str | None, reason: str | None, grace_s: float | None, dry_run: bool) -> Change:
+        """Stop what runs too, and end instances that live on. Again: changes nothing."""
+        body = {"indexes": indexes, "reason": reason, "grace_s": grace_s, "dry_run": dry_run}
+        return self._post(_array_path(ref, "terminate"), body, Change)
+
+    def retry(self, ref: str, *, indexes: str | None, dry_run: bool) -> Change:
+        """Run settled members once more, as their next attempt."""
+        return self._post(_array_path(ref, "retry"), {"indexes": indexes, "dry_run": dry_run}, Change)
+
+    def extend(self, ref: str, *, indexes: str | None, ttl_s: float, dry_run: bool) -> Change:
+        """Let instances end `ttl_s` from now."""
+        return self._post(_array_path(ref, "extend"), {"indexes": indexes, "ttl_s": ttl_s, "dry_run": dry_run}, Change)
+
+    def limit(self, ref: str, max_concurrent: int | None) -> Array:
+        """Change how many of it run at once; None: as many as there is room for."""
+        return self._post(_array_path(ref, "limit"), {"max_concurrent": max_concurrent}, Array)
+
+    def remove(self, ref: str, *, dry_run: bool) -> Change:
+        """Forget a settled array, with its files."""
+        return self._call("DELETE", _target(_array_path(ref), {"dry_run": "true" if dry_run else None}), None, Change)
+
+    # Members
+
+    def member_lines(self, **filters: str | Sequence[str] | None) -> Iterator[bytes]:
+        """The members that match, as blocks of whole NDJSON lines: `array`, `indexes`, `state`, `status`, `name`, `tag`."""
+        answer = self._answer("GET", _target("/v1/members", filters), None)
+        if answer.status >= 400:
+            raise _error(answer)
+        return answer.lines()
+
+    def members(self, **filters: str | Sequence[str] | None) -> Iterator[Member]:
+        """The members that match, arrays oldest first, indexes ascending."""
+        decoder = msgspec.json.Decoder(Member)
+        for block in self.member_lines(**filters):
+            try:
+                members = decoder.decode_lines(block)
+            except msgspec.DecodeError as error:
+                raise self._not_understood(error) from error
+            if members and members[0].schema_version != SCHEMA_VERSION:
+                raise self._other_version()
+            yield from members
+
+    def members_with_attempts(self, ref: str) -> Iterator[MemberDetail]:
+        """All members of an array, each with its attempts, indexes ascending."""
+        for block in self.member_lines(array=ref, attempts="true"):
+            try:
+                yield from msgspec.json.Decoder(MemberDetail).decode_lines(block)
+            except msgspec.DecodeError as error:
+                raise self._not_understood(error) from error
+
+    def member(self, ref: str) -> MemberDetail:
+        """One member, with its attempts."""
+        return self._get(_member_path(ref), {}, MemberDetail)
+
+    def log(self, ref: str, *, attempt: int | None = None, offset: int | None = None, tail: int | None = None) -> LogPiece:
+        """Bytes of a log from `offset` (at most 1 MiB a call), or its last `tail` lines."""
+        target = _target(_member_path(ref, "log"), {"attempt": attempt, "offset": offset, "tail": tail})
+        answer = self._answer("GET", target, None)
+        if answer.status >= 400:
+            raise _error(answer)
+        headers = answer.headers
+        content = answer.read()
+        return LogPiece(
+            content,
+            int(headers.get("x-log-next", "0")),
+            headers.get("x-log-complete") == "true",
+            int(headers.get("x-log-attempt", "0")),
+        )
+
+    def session(self, ref: str) -> Session:
+        """What `spored enter` needs to enter this member's view."""
+        return self._get(_member_path(ref, "session"), {}, Session)
+
+    # How
+
+    def _get(self, path: str, query: Query, kind: type[T]) -> T:
+        return self._call("GET", _target(path, query), None, kind)
+
+    def _post(self, path: str, body: object, kind: type[T]) -> T:
+        return self._call("POST", path, msgspec.json.encode(body), kind)
+
+    def _call(self, method: str, target: str, body: bytes | None, kind: type[T]) -> T:
+        return self._decode(self._answer(method, target, body), kind)
+
+    def _answer(self, method: str, target: str, body: bytes | None) -> wire.Answer:
+        """Ask. A reading call brings a crashed engine back, one that was stopped on purpose stays stopped."""
+        for restarts_left in range(_RESTARTS, -1, -1):
+            try:
+                return wire.request(self.socket, method, target, body, _PATIENCE_S)
+            except wire.CutOff as error:
+                if method != "GET":
+                    raise wire.CutOff(f"{error}: what you asked for may or may not have happened; look with `spawn status`") from error
+                self._bring_back(error, restarts_left)
+            except wire.NotListening as error:
+                if error.stopped:
+                    raise wire.NotListening(f"{error}; it was stopped or never ran", stopped=True) from error
+                self._bring_back(error, restarts_left)
+        raise AssertionError("unreachable")
+
+    def _bring_back(self, error: Unavailable, restarts_left: int) -> None:
+        if self._restart is None or not restarts_left:
+            raise error
+        self._restart()
+
+    def _decode(self, answer: wire.Answer, kind: type[T]) -> T:
+        if answer.status >= 400:
+            raise _error(answer)
+        try:
+            value = msgspec.json.decode(answer.read(), type=kind)
+        except msgspec.DecodeError as error:
+            raise self._not_understood(error) from error
+        if getattr(value, "schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+            raise self._other_version()
+        return value
+
+    def _not_understood(self, error: msgspec.DecodeError) -> SpawnError:
+        other = self._other_version()
+        return other if isinstance(other, Conflict) else SpawnError(f"the engine's answer could not be understood: {error}")
+
+    def _other_version(self) -> SpawnError:
+        """The refusal of an engine that speaks otherwise; it names both versions."""
+
+        class AnyEngine(msgspec.Struct):
+            version: str = "?"
+            schema_version: int = 0
+
+        answer = wire.request(self.socket, "GET", "/v1/engine", None, _PATIENCE_S)
+        engine = msgspec.json.decode(answer.read(), type=AnyEngine)
+        if engine.version == __version__ and engine.schema_version == SCHEMA_VERSION:
+            return SpawnError("the engine answered with objects of another version than its own")
+        return Conflict(
+            f"an engine of version {engine.version} runs, and this is spawn {__version__}: stop it with `spawn engine stop`, then again (what runs goes on)"
+        )
+
+
+def _error(answer: wire.Answer) -> SpawnError:
+    content = answer.read()
+    try:
+        failure = msgspec.json.decode(content, type=_ErrorBody).error
+    except msgspec.DecodeError:
+        return SpawnError(f"the engine answered HTTP {answer.status}: {content[:200].decode(errors='replace')}")
+    return ERRORS_BY_CODE.get(failure.code, SpawnError)(failure.message)
+
+
+def _array_path(ref: str, call: str = "") -> str:
+    return f"/v1/arrays/{quote(ref, safe='')}" + (f"/{call}" if call else "")
+
+
+def _member_path(ref: str, call: str = "") -> str:
+    return f"/v1/members/{quote(ref, safe='')}" + (f"/{call}" if call else "")
+
+
+def _target(path: str, query: Query) -> str:
+    given = {name: value for name, value in query.items() if value is not None and value != () and value != []}
+    return f"{path}?{urlencode(given, doseq=True)}" if given else path

@@ -1,0 +1,151 @@
+"""HTTP/1.1 over the engine's unix socket: one request a connection, a body that may be streamed.
+
+The standard library's client would do, but importing it takes longer than everything else `spawn status` does.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from spawn.domain.errors import Unavailable
+
+_LONGEST_ADDRESS: Final = 107  # sun_path has 108 bytes, the last one zero
+_CHUNK: Final = 1 << 18
+
+
+class NotListening(Unavailable):
+    """Nobody answers at the socket. `stopped`: there is no socket, so the engine ended on purpose or never ran."""
+
+    def __init__(self, message: str, *, stopped: bool) -> None:
+        super().__init__(message)
+        self.stopped = stopped
+
+
+class CutOff(Unavailable):
+    """The connection ended in the middle of an answer, or before one: what was asked may or may not have happened."""
+
+
+def connect(path: Path, timeout_s: float) -> socket.socket:
+    """Connect to a unix socket, however long its path is; NotListening when nobody listens."""
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(timeout_s)
+    try:
+        _connect_any_length(connection, path)
+    except OSError as error:
+        connection.close()
+        stopped = isinstance(error, (FileNotFoundError, NotADirectoryError))
+        raise NotListening(f"no engine answers at {path}: {error.strerror or error}", stopped=stopped) from error
+    return connection
+
+
+def _connect_any_length(connection: socket.socket, path: Path) -> None:
+    if len(os.fsencode(path)) <= _LONGEST_ADDRESS:
+        connection.connect(str(path))
+        return
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        connection.connect(f"/proc/self/fd/{directory}/{path.name}")
+    finally:
+        os.close(directory)
+
+
+class Answer:
+    """The status and headers of an answer; the body is read by `read` or `lines`, once."""
+
+    def __init__(self, connection: socket.socket, path: Path) -> None:
+        self._connection = connection
+        self._path = path
+        self._buffer = b""
+        head = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
+        self.status = int(head[0].split(" ", 2)[1])
+        self.headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
+
+    def read(self) -> bytes:
+        """The whole body."""
+        return b"".join(self.pieces())
+
+    def lines(self) -> Iterator[bytes]:
+        """Blocks of whole lines, as large as they come, each ended by a newline."""
+        rest = b""
+        for piece in self.pieces():
+            whole, newline, tail = piece.rpartition(b"\n")
+            if newline:
+                yield rest + whole + newline
+                rest = tail
+            else:
+                rest += piece
+        if rest:
+            raise self._cut_off()
+
+    def pieces(self) -> Iterator[bytes]:
+        """The body in pieces, as they come; CutOff when it ends too early."""
+        try:
+            if self.headers.get("transfer-encoding", "").lower() == "chunked":
+                yield from self._chunks()
+            elif "content-length" in self.headers:
+                yield from self._exactly(int(self.headers["content-length"]))
+            else:
+                yield from self._to_the_end()
+        finally:
+            self._connection.close()
+
+    def _chunks(self) -> Iterator[bytes]:
+        while size := int(self._until(b"\r\n").split(b";")[0], 16):
+            yield b"".join(self._exactly(size))
+            self._until(b"\r\n")
+
+    def _exactly(self, left: int) -> Iterator[bytes]:
+        while left:
+            piece = self._buffer or self._receive()
+            self._buffer = piece[left:]
+            piece = piece[:left]
+            left -= len(piece)
+            yield piece
+
+    def _to_the_end(self) -> Iterator[bytes]:
+        if self._buffer:
+            yield self._buffer
+        while piece := self._receive(at_end_ok=True):
+            yield piece
+
+    def _until(self, mark: bytes) -> bytes:
+        while mark not in self._buffer:
+            self._buffer += self._receive()
+        found, _, self._buffer = self._buffer.partition(mark)
+        return found
+
+    def _receive(self, *, at_end_ok: bool = False) -> bytes:
+        try:
+            piece = self._connection.recv(_CHUNK)
+        except TimeoutError as error:
+            raise Unavailable(f"the engine at {self._path} did not answer in time; see `spawn engine logs`") from error
+        except OSError as error:
+            raise self._cut_off() from error
+        if not piece and not at_end_ok:
+            raise self._cut_off()
+        return piece
+
+    def _cut_off(self) -> CutOff:
+        self._connection.close()
+        return CutOff(f"the engine at {self._path} went away while it answered")
+
+
+def request(path: Path, method: str, target: str, body: bytes | None, timeout_s: float) -> Answer:
+    """Send one request; the answer's body is still to be read."""
+    connection = connect(path, timeout_s)
+    head = f"{method} {target} HTTP/1.1\r\nHost: spawn\r\nConnection: close\r\n"
+    if body is not None:
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    try:
+        connection.sendall(f"{head}\r\n".encode("ascii") + (body or b""))
+    except OSError:
+        pass  # the engine may have refused early and hung up: its answer is still there to read
+    try:
+        return Answer(connection, path)
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,92 @@
+"""The verbs that stand alone: help, version, doctor, completion; and what happens when something of ours breaks."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from canned import array, engine
+from fake_engine import FakeEngine
+from running import Run
+
+from spawn import __version__
+from spawn.cli.verbs import VERBS
+
+
+@pytest.mark.parametrize("verb", [*VERBS, "engine start", "engine stop", "engine status", "engine logs"])
+def test_help_shows_examples_before_flags(in_process: Run, verb: str) -> None:
+    short, long = in_process(*verb.split(), "-h"), in_process(*verb.split(), "--help")
+    assert (short.code, short.out) == (0, long.out)
+    assert 0 < short.out.index("Examples:") < short.out.index("Usage:") < short.out.index("Options:")
+
+
+def test_the_overview_lists_every_verb(spawn: Run) -> None:
+    shown = spawn("--help")
+    assert shown.code == 0
+    assert all(f"\n  {verb} " in shown.out for verb in VERBS)
+
+
+def test_the_version_needs_nothing(spawn: Run) -> None:
+    assert spawn("--version").out == f"spawn {__version__}\n"
+    assert spawn("version").out == f"spawn {__version__}\n"
+    assert json.loads(spawn("version", "-o", "json").out)["version"] == __version__
+
+
+def test_doctor_works_without_an_engine_and_starts_none(spawn: Run, state_dir: Path) -> None:
+    result = spawn("doctor")
+    assert result.code == 0, result.out
+    found = {line.split("\t")[1]: line.split("\t") for line in result.lines}
+    assert found["engine"][0] == "ok"
+    assert "none runs" in found["engine"][2]
+    assert {"python", "sqlite", "settings", "state directory", "free space", "file system", "clock", "spored", "private /tmp", "memory limit"} < set(found)
+    assert list(state_dir.iterdir()) == []
+
+
+def test_doctor_says_why_a_feature_is_not_here(fake: FakeEngine, spawn: Run) -> None:
+    fake.about = engine(version="0.0.1")
+    lines = spawn("doctor").lines
+    assert "warn\tmemory limit\tnot here: no writable cgroup" in lines
+    assert any(line.startswith("warn\tengine\t0.0.1") and "`spawn engine stop`" in line for line in lines)
+
+
+def test_doctor_fails_with_3_and_names_what(spawn: Run, home: Path) -> None:
+    (home / "spawn.toml").write_text("[launch]\nttll = '3h'\n")
+    result = spawn("doctor", SPAWN_STATE_DIR="/dev/null/state")
+    assert result.code == 3
+    assert "fail\tsettings\t" in result.out
+    assert "error: not fit to run: settings, state directory" in result.err
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_completion_script_is_for_spawn(spawn: Run, shell: str) -> None:
+    result = spawn("completion", shell)
+    assert result.code == 0
+    assert "_SPAWN_COMPLETE" in result.out
+
+
+def test_live_names_and_ids_are_completed(fake: FakeEngine, spawn: Run) -> None:
+    fake.arrays = [array(), array("array-2", name="other")]
+    result = spawn(COMP_WORDS="spawn status ", COMP_CWORD="2", _SPAWN_COMPLETE="bash_complete")
+    assert [line.split(",")[1] for line in result.lines] == ["my-array", "array-20260127-100000", "other", "array-2", "last"]
+
+
+def test_completion_is_silent_without_an_engine(spawn: Run, state_dir: Path) -> None:
+    result = spawn(COMP_WORDS="spawn status ", COMP_CWORD="2", _SPAWN_COMPLETE="bash_complete")
+    assert (result.out.strip(), result.err) == ("", "")
+    assert list(state_dir.iterdir()) == []
+
+
+def test_states_and_verbs_are_completed(spawn: Run) -> None:
+    assert spawn(COMP_WORDS="spawn list --state te", COMP_CWORD="3", _SPAWN_COMPLETE="bash_complete").out == "plain,terminated\n"
+    assert spawn(COMP_WORDS="spawn sta", COMP_CWORD="1", _SPAWN_COMPLETE="bash_complete").out == "plain,status\n"
+
+
+def test_a_bug_of_ours_is_one_sentence_and_its_traceback_is_kept(fake: FakeEngine, spawn: Run, state_dir: Path) -> None:
+    fake.arrays = [array() | {"created_at": "yesterday"}]
+    result = spawn("status")
+    assert result.code == 1
+    assert result.err.startswith("error: something unexpected went wrong (ValueError: ")
+    assert f"details are in {state_dir / 'cli.log'}" in result.err
+    assert "Traceback" in (state_dir / "cli.log").read_text()
+    assert "Traceback" in spawn("status", SPAWN_DEBUG="1").err
