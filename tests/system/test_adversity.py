@@ -1,0 +1,128 @@
+"""Disks that are full, read-only or damaged, and stores of another version: one clear sentence, and nothing recorded that did not happen."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sqlite3
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.system.conftest import Shell, eventually
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
+
+
+def one_sentence(text: str) -> bool:
+    lines = [line for line in text.splitlines() if not line.startswith("note:")]
+    return len(lines) == 1 and "Traceback" not in text
+
+
+@pytest.fixture
+def small_disk(shell: Shell) -> Iterator[Path]:
+    """The state directory on a file system of 8 MiB."""
+    shell.state.mkdir(mode=0o700)
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=8m,mode=700", "tmpfs", str(shell.state)], check=False).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield shell.state
+    shell("engine", "stop", "--terminate", "--yes", code=None)
+    subprocess.run(["umount", "-l", str(shell.state)], check=True)
+
+
+def fill(disk: Path) -> Path:
+    """Leave no room for another page."""
+    filler = disk / "filler"
+    try:
+        with filler.open("wb", buffering=0) as file:
+            while True:
+                file.write(b"x" * 4096)
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+    return filler
+
+
+@needs_root
+def test_a_full_disk_is_said_and_nothing_is_recorded(shell: Shell, small_disk: Path) -> None:
+    done = shell.launch("--array", "2", "--wait", "--", "true")
+    filler = fill(small_disk)
+    refused = shell("launch", "--array", "5", "--", "true", code=6)
+    assert one_sentence(refused.err)
+    assert "no space left" in refused.err
+    assert refused.out == ""
+    filler.unlink()
+    assert [line.split("\t")[0] for line in shell("status").lines] == [done]
+    again = shell.launch("--array", "5", "--wait", "--", "true")
+    assert shell.array(again)["counts"]["SUCCEEDED"] == 5
+
+
+@needs_root
+def test_an_array_outlasts_a_full_disk(shell: Shell, small_disk: Path) -> None:
+    array = shell.launch("--array", "400", "--", "sh", "-c", "sleep 0.01")
+    eventually(lambda: shell.array(array)["counts"]["SUCCEEDED"] > 20)
+    filler = fill(small_disk)
+    filler.unlink()
+    shell("wait", array, timeout_s=120)
+    assert shell.array(array)["counts"]["SUCCEEDED"] == 400
+    assert {member["attempt"] for member in shell.members(array)} == {1}
+
+
+def test_a_store_of_a_newer_version_is_left_alone(shell: Shell) -> None:
+    shell.state.mkdir(mode=0o700)
+    store = sqlite3.connect(shell.state / "store.db")
+    store.execute("PRAGMA user_version = 9999")
+    store.close()
+    refused = shell("list", code=3)
+    assert one_sentence(refused.err)
+    assert "9999" in refused.err
+    assert "SPAWN_STATE_DIR" in refused.err
+
+
+def test_a_file_that_is_no_store_is_named(shell: Shell) -> None:
+    shell.state.mkdir(mode=0o700)
+    (shell.state / "store.db").write_bytes(b"this is not a database" * 1000)
+    refused = shell("list", code=6)
+    assert one_sentence(refused.err)
+    assert "store.db" in refused.err
+    assert "damaged" in refused.err
+
+
+def test_a_damaged_page_is_said_and_not_guessed_around(shell: Shell) -> None:
+    array = shell.launch("--array", "3000", "--wait", "--", "true")
+    shell("engine", "stop")
+    store = shell.state / "store.db"
+    connection = sqlite3.connect(store)
+    page_size = connection.execute("PRAGMA page_size").fetchone()[0]
+    root = connection.execute("SELECT rootpage FROM sqlite_schema WHERE name = 'child'").fetchone()[0]
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    with store.open("r+b") as file:
+        file.seek((root - 1) * page_size)
+        file.write(b"\xff" * page_size)
+    refused = shell("list", "--array", array, code=6)
+    assert one_sentence(refused.err)
+    assert "damaged" in refused.err
+
+
+def test_a_state_directory_that_cannot_be_made_is_named(shell: Shell) -> None:
+    (shell.home / "file").write_text("not a directory")
+    refused = shell("list", code=3, SPAWN_STATE_DIR=str(shell.home / "file" / "state"))
+    assert one_sentence(refused.err)
+    assert "SPAWN_STATE_DIR" in refused.err
+
+
+@needs_root
+def test_a_read_only_state_directory_is_named(shell: Shell) -> None:
+    shell.launch("--wait", "--", "true")
+    shell("engine", "stop", "--terminate", "--yes")
+    subprocess.run(["mount", "--bind", str(shell.state), str(shell.state)], check=True)
+    try:
+        subprocess.run(["mount", "-o", "remount,ro,bind", str(shell.state)], check=True)
+        refused = shell("launch", "--", "true", code=3)
+    finally:
+        subprocess.run(["umount", str(shell.state)], check=True)
+    assert one_sentence(refused.err)
+    assert str(shell.state) in refused.err
