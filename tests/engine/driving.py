@@ -11,7 +11,7 @@ from spawn.domain.instants import Instant
 from spawn.domain.states import Status
 from spawn.engine import commands
 from spawn.engine.loop import Engine
-from spawn.engine.ports import Dropped, Ended, EndKind, Lost, Started, Usage
+from spawn.engine.news import Dropped, Ended, EndKind, Lost, Started, Usage
 from spawn.engine.submission import Submission, dependencies_of
 from spawn.store.sqlite import SqliteStore
 from spawn.testing.clock import ManualClock

@@ -11,7 +11,7 @@ from spawn.domain.errors import StoreUnavailable
 from spawn.domain.states import Status
 from spawn.engine import commands
 from spawn.engine.loop import RETRY_STORE_S, Engine
-from spawn.engine.ports import Ended, EndKind, Started, Usage
+from spawn.engine.news import Ended, EndKind, Started, Usage
 from spawn.engine.submission import Submission
 from spawn.store.memory import MemoryStore
 from spawn.testing.clock import ManualClock

@@ -10,7 +10,7 @@ from spawn.domain.errors import Conflict, InvalidField, NotFound, UsageError
 from spawn.domain.ids import AttemptId
 from spawn.domain.states import InstanceState, Status
 from spawn.engine import commands
-from spawn.engine.ports import AllLost, Completed, Dropped, Ended, EndKind, Lost, Refused, Started, Usage
+from spawn.engine.news import AllLost, Completed, Dropped, Ended, EndKind, Lost, Refused, Started, Usage
 from tests.engine.driving import Driven
 
 S = Status

@@ -15,7 +15,8 @@ from spawn.domain.ids import AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.outcomes import Outcome
 from spawn.domain.states import InstanceState, Status
-from spawn.engine.ports import AttemptRecord, Batch, InstanceEnd, LateExit, Usage
+from spawn.engine.news import Usage
+from spawn.engine.records import AttemptRecord, Batch, InstanceEnd, LateExit
 from spawn.store.memory import MemoryStore
 from spawn.store.sqlite import SqliteStore
 from tests.domain.making import make_job

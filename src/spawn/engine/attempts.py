@@ -10,7 +10,8 @@ from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
 from spawn.domain.states import InstanceState
-from spawn.engine.ports import AttemptRecord, Completed, Ended, Lost, ProviderEvent, Refused, Usage
+from spawn.engine.news import Completed, Ended, Lost, ProviderEvent, Refused, Usage
+from spawn.engine.records import AttemptRecord
 
 _WELL = Outcome.exited(0)
 _NOTHING = Usage()

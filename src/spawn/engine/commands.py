@@ -15,7 +15,7 @@ from spawn.domain.ids import ArrayKey, AttemptId, JobId, new_job_id
 from spawn.domain.instants import Instant, later, to_datetime
 from spawn.domain.jobs import Job
 from spawn.domain.states import NOT_STARTED, UNDER_WAY, InstanceState, Status
-from spawn.engine.ports import InstanceEnd
+from spawn.engine.records import InstanceEnd
 from spawn.engine.state import EngineState
 from spawn.engine.submission import Submission, Surroundings, make_job
 

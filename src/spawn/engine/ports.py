@@ -3,106 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
-from spawn.domain.outcomes import Outcome
 from spawn.domain.scheduling import Capacity
-from spawn.domain.states import InstanceState, Status
-
-# --- what a provider tells ------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Started:
-    """The process of an attempt runs."""
-
-    attempt: AttemptId
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Completed:
-    """The script called `spored complete`; its process may go on for a while."""
-
-    attempt: AttemptId
-    at: Instant
-    success: bool
-    message: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """What an attempt took: CPU seconds (user and system) and the most memory in KiB at once; None where nobody measured."""
-
-    cpu_s: float | None = None
-    max_rss_kib: int | None = None
-
-
-class EndKind(NamedTuple):
-    """How a process ended, as the provider saw it: exit code or signal, and why when not by itself."""
-
-    code: int | None
-    signal: int | None
-    why: str | None  #: None, timeout, ttl, stopped, oom, completed
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """The process of an attempt is gone."""
-
-    attempt: AttemptId
-    at: Instant
-    how: EndKind
-    usage: Usage
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """The process of an attempt could not be made; `reason` is a container runtime's (`CannotStartContainerError: …`)."""
-
-    attempt: AttemptId
-    at: Instant
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Dropped:
-    """The attempt was handed over, never began, and never will."""
-
-    attempt: AttemptId
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class Lost:
-    """Whatever ran the attempt died; nobody knows how it would have ended."""
-
-    attempt: AttemptId
-    at: Instant
-
-
-@dataclass(frozen=True, slots=True)
-class AllLost:
-    """The provider has no memory of anything before now: what is not known to have ended is lost."""
-
-    at: Instant
-
-
-ProviderEvent = Started | Completed | Ended | Refused | Dropped | Lost | AllLost
-
-
-class News(NamedTuple):
-    """Events in the order in which they happened, and the place after the last of them."""
-
-    events: list[ProviderEvent]
-    place: str | None
-    more: bool  #: whether there is more than one turn takes
+from spawn.domain.states import Status
+from spawn.engine.news import News
+from spawn.engine.records import Batch, JobRow, KeptInstance
 
 
 class Provider(Protocol):
@@ -157,68 +68,6 @@ class Provider(Protocol):
         """Let go of the other side; with `terminate` stop what runs there, and it."""
 
 
-# --- what a store keeps ---------------------------------------------------------------------------------------------------
-
-
-class AttemptRecord(NamedTuple):
-    """One attempt that has ended, as kept for ever."""
-
-    key: ArrayKey
-    position: int
-    attempt: int
-    started_at: Instant | None
-    stopped_at: Instant
-    outcome: Outcome
-    cpu_s: float | None
-    max_rss_kib: int | None
-    instance: InstanceState
-    instance_ends_at: Instant | None
-
-
-class LateExit(NamedTuple):
-    """The exit of a process after its attempt had been settled by `spored complete`: recorded, changing nothing else."""
-
-    attempt: AttemptId
-    code: int | None
-    signal: int | None
-    usage: Usage
-
-
-class InstanceEnd(NamedTuple):
-    """An instance that was kept after its attempt: its new state, or its new end."""
-
-    attempt: AttemptId
-    state: InstanceState
-    ends_at: Instant | None
-
-
-@dataclass(slots=True)
-class Batch:
-    """Everything one turn of the loop writes down, committed as one."""
-
-    jobs: list[ArrayJob]
-    arrays: list[ArrayJob]
-    attempts: list[AttemptRecord]
-    late: list[LateExit]
-    instances: list[InstanceEnd]
-    removed: list[tuple[ArrayJob, str]]  #: forgotten arrays, and the directories of their files
-    place: str | None
-
-    @classmethod
-    def empty(cls) -> Batch:
-        """Nothing to write."""
-        return cls([], [], [], [], [], [], None)
-
-
-class KeptInstance(NamedTuple):
-    """An instance that lives on after its attempt."""
-
-    key: ArrayKey
-    position: int
-    attempt: int
-    ends_at: Instant | None
-
-
 class Store(Protocol):
     """Keeps all of it. `commit` is called by the engine's thread alone; the rest from any thread."""
 
@@ -257,22 +106,6 @@ class Store(Protocol):
 
     def counts(self) -> tuple[int, int]:
         """How many arrays have not settled, and how many there are."""
-
-
-class JobRow(NamedTuple):
-    """A job and where it stands, as the store has it."""
-
-    job: Job
-    base: Status
-    base_reason: str | None
-    base_at: Instant | None
-    counts: tuple[int, ...]  #: children by status
-    status: Status
-    reason: str | None
-    cancelled: bool
-    started_at: Instant | None
-    stopped_at: Instant | None
-    max_concurrent: int | None
 
 
 class Records(Protocol):

@@ -15,7 +15,9 @@ from spawn.domain.outcomes import Outcome
 from spawn.domain.scheduling import Standing, dispatch
 from spawn.domain.states import InstanceState, Status
 from spawn.engine.attempts import outcome_of, record_of
-from spawn.engine.ports import AllLost, Batch, Dropped, Ended, InstanceEnd, LateExit, Lost, Provider, ProviderEvent, Started, Store
+from spawn.engine.news import AllLost, Dropped, Ended, Lost, ProviderEvent, Started
+from spawn.engine.ports import Provider, Store
+from spawn.engine.records import Batch, InstanceEnd, LateExit
 
 _SMOOTHING = 0.2
 

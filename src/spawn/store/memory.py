@@ -11,7 +11,7 @@ from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.states import InstanceState, Status
-from spawn.engine.ports import AttemptRecord, Batch, KeptInstance
+from spawn.engine.records import AttemptRecord, Batch, KeptInstance
 
 _KEPT = (InstanceState.RUNNING, InstanceState.STOPPED)
 

@@ -17,7 +17,7 @@ from spawn.domain.errors import ConfigurationError, StoreUnavailable
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.states import Status
-from spawn.engine.ports import AttemptRecord, Batch, JobRow, KeptInstance
+from spawn.engine.records import AttemptRecord, Batch, JobRow, KeptInstance
 from spawn.store.codec import decode_job, key_number, key_text, standing, submitted
 from spawn.store.named import migrations, queries
 

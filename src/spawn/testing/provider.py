@@ -10,7 +10,7 @@ from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.scheduling import Capacity
-from spawn.engine.ports import News, ProviderEvent
+from spawn.engine.news import News, ProviderEvent
 
 
 @dataclass(slots=True)

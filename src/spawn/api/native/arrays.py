@@ -13,7 +13,8 @@ from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job
 from spawn.domain.scheduling import Capacity
 from spawn.domain.states import NOT_STARTED, SETTLED, Status
-from spawn.engine.ports import JobRow, Records
+from spawn.engine.ports import Records
+from spawn.engine.records import JobRow
 
 _LATELY_MS: Final = 30_000
 """The rate of an array is measured over its last 30 seconds."""

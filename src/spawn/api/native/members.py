@@ -11,7 +11,8 @@ from spawn.domain.ids import AttemptId
 from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job
 from spawn.domain.states import SETTLED, UNDER_WAY, InstanceState, Status
-from spawn.engine.ports import JobRow, Records
+from spawn.engine.ports import Records
+from spawn.engine.records import JobRow
 
 _NAMES: Final = [status.name for status in Status]
 _WORD: Final[dict[InstanceState, str]] = {state: state.value for state in InstanceState}

@@ -10,7 +10,8 @@ from spawn.domain.ids import AttemptId, JobId
 from spawn.domain.indexes import STATE_WORDS, IndexSet
 from spawn.domain.jobs import Job
 from spawn.domain.states import Status
-from spawn.engine.ports import JobRow, Records
+from spawn.engine.ports import Records
+from spawn.engine.records import JobRow
 
 LAST: Final = "last"
 _SHOWN: Final = 3

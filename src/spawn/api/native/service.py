@@ -20,7 +20,8 @@ from spawn.domain.jobs import Job
 from spawn.domain.states import NOT_STARTED, SETTLED, InstanceState, Status
 from spawn.engine import commands
 from spawn.engine.loop import Engine
-from spawn.engine.ports import AttemptFiles, Clock, JobRow, Records
+from spawn.engine.ports import AttemptFiles, Clock, Records
+from spawn.engine.records import JobRow
 from spawn.engine.submission import Submission, dependencies_of
 
 Json = dict[str, Any]

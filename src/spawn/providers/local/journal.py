@@ -8,7 +8,7 @@ import msgspec
 
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
-from spawn.engine.ports import AllLost, Completed, Dropped, Ended, EndKind, Lost, News, ProviderEvent, Refused, Started, Usage
+from spawn.engine.news import AllLost, Completed, Dropped, Ended, EndKind, Lost, News, ProviderEvent, Refused, Started, Usage
 
 MOST_BYTES = 1 << 20
 """How much of the journal one turn takes: about 4,000 attempts."""

@@ -18,7 +18,8 @@ from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.scheduling import Capacity
-from spawn.engine.ports import Clock, News
+from spawn.engine.news import News
+from spawn.engine.ports import Clock
 from spawn.providers.local.connection import RunnerConnection, connect, start_runner
 from spawn.providers.local.files import LocalFiles
 from spawn.providers.local.journal import JournalReader

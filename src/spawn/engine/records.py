@@ -1,0 +1,89 @@
+"""What is written to a store and read back from it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from spawn.domain.arrays import ArrayJob
+from spawn.domain.ids import ArrayKey, AttemptId
+from spawn.domain.instants import Instant
+from spawn.domain.jobs import Job
+from spawn.domain.outcomes import Outcome
+from spawn.domain.states import InstanceState, Status
+from spawn.engine.news import Usage
+
+
+class AttemptRecord(NamedTuple):
+    """One attempt that has ended, as kept for ever."""
+
+    key: ArrayKey
+    position: int
+    attempt: int
+    started_at: Instant | None
+    stopped_at: Instant
+    outcome: Outcome
+    cpu_s: float | None
+    max_rss_kib: int | None
+    instance: InstanceState
+    instance_ends_at: Instant | None
+
+
+class LateExit(NamedTuple):
+    """The exit of a process after its attempt had been settled by `spored complete`: recorded, changing nothing else."""
+
+    attempt: AttemptId
+    code: int | None
+    signal: int | None
+    usage: Usage
+
+
+class InstanceEnd(NamedTuple):
+    """An instance that was kept after its attempt: its new state, or its new end."""
+
+    attempt: AttemptId
+    state: InstanceState
+    ends_at: Instant | None
+
+
+@dataclass(slots=True)
+class Batch:
+    """Everything one turn of the loop writes down, committed as one."""
+
+    jobs: list[ArrayJob]
+    arrays: list[ArrayJob]
+    attempts: list[AttemptRecord]
+    late: list[LateExit]
+    instances: list[InstanceEnd]
+    removed: list[tuple[ArrayJob, str]]  #: forgotten arrays, and the directories of their files
+    place: str | None
+
+    @classmethod
+    def empty(cls) -> Batch:
+        """Nothing to write."""
+        return cls([], [], [], [], [], [], None)
+
+
+class KeptInstance(NamedTuple):
+    """An instance that lives on after its attempt."""
+
+    key: ArrayKey
+    position: int
+    attempt: int
+    ends_at: Instant | None
+
+
+class JobRow(NamedTuple):
+    """A job and where it stands, as the store has it."""
+
+    job: Job
+    base: Status
+    base_reason: str | None
+    base_at: Instant | None
+    counts: tuple[int, ...]  #: children by status
+    status: Status
+    reason: str | None
+    cancelled: bool
+    started_at: Instant | None
+    stopped_at: Instant | None
+    max_concurrent: int | None
