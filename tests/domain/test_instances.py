@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from spawn.domain.errors import Conflict, InvalidField
-from spawn.domain.instances import Lifetime, OnComplete, deadline, extended, state_of
+from spawn.domain.errors import InvalidField
+from spawn.domain.instances import Lifetime, OnComplete, deadline, state_of
 from spawn.domain.instants import Instant
 from spawn.domain.states import NOT_STARTED, SETTLED, InstanceState, Status
 
@@ -116,27 +116,6 @@ def test_a_child_that_never_ran_has_no_instance() -> None:
 @pytest.mark.parametrize("status", Status)
 def test_an_instance_that_is_gone_is_terminated_whatever_its_child(status: Status) -> None:
     assert state_of(status, STOP, ends_at=after(HOUR), now=START, gone=True) is InstanceState.TERMINATED
-
-
-# --- extending ------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("state", [InstanceState.RUNNING, InstanceState.STOPPING, InstanceState.STOPPED])
-def test_an_extended_instance_ends_so_long_after_now(state: InstanceState) -> None:
-    assert extended(state, by=HOUR, now=START) == after(HOUR)
-
-
-@pytest.mark.parametrize(
-    ("state", "why"), [(InstanceState.PENDING, "does not exist yet"), (InstanceState.SHUTTING_DOWN, "shutting-down"), (InstanceState.TERMINATED, "terminated")]
-)
-def test_what_does_not_live_is_not_extended(state: InstanceState, why: str) -> None:
-    with pytest.raises(Conflict, match=why):
-        extended(state, by=HOUR, now=START)
-
-
-def test_an_extension_by_nothing_is_refused() -> None:
-    with pytest.raises(InvalidField, match="more than nothing"):
-        extended(InstanceState.RUNNING, by=timedelta(), now=START)
 
 
 def test_what_to_do_on_completion_is_read_or_refused() -> None:

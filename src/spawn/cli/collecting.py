@@ -149,13 +149,17 @@ def plan(array: Array, members: Iterable[MemberDetail], directory: Path, *, flat
 def _sort_in(collection: Collection, member: MemberDetail, good: Attempt | None) -> None:
     """Done, failed or missing; a single job counts as index 0."""
     index = member.index or 0
-    gone = good is not None and good.output is not None and not os.path.isdir(good.output)
     if member.status == "FAILED":
         collection.failed.append(index)
-    elif member.status == "SUCCEEDED" and good is not None and not gone:
+    elif member.status == "SUCCEEDED" and good is not None and not _is_gone(good):
         collection.done.append(index)
     else:
         collection.missing.append(index)
+
+
+def _is_gone(attempt: Attempt) -> bool:
+    """Whether its files were removed by somebody. An output directory that stayed empty is not there either, but every attempt has a log."""
+    return attempt.output is not None and not os.path.isdir(attempt.output) and attempt.log is not None and not os.path.isfile(attempt.log)
 
 
 def _outputs(collection: Collection, attempt: Attempt, index: int | None, below: str) -> Iterator[File]:

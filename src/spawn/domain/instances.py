@@ -11,7 +11,7 @@ from datetime import timedelta
 from enum import Enum
 from typing import Final
 
-from spawn.domain.errors import Conflict, InvalidField
+from spawn.domain.errors import InvalidField
 from spawn.domain.instants import Instant, later
 from spawn.domain.states import NOT_STARTED, InstanceState, Status
 
@@ -85,14 +85,3 @@ def state_of(status: Status, on_complete: OnComplete, *, ends_at: Instant | None
     if stopping:
         return InstanceState.SHUTTING_DOWN
     return InstanceState.STOPPED if on_complete is OnComplete.STOP else InstanceState.RUNNING
-
-
-def extended(state: InstanceState, *, by: timedelta, now: Instant) -> Instant:
-    """The new end of an instance that is extended: `by` after now. An instance that does not exist yet, or no more, is refused: Conflict."""
-    if state is InstanceState.PENDING:
-        raise Conflict("its instance does not exist yet: extend it when it runs")
-    if state in (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED):
-        raise Conflict(f"its instance is {state.value}: run it again, with spawn retry")
-    if by <= timedelta():
-        raise InvalidField("ttl", "it must be more than nothing")
-    return later(now, by)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 
 from spawn.domain.arrays import ArrayJob, UnderWay
-from spawn.domain.instances import OnComplete, deadline
+from spawn.domain.instances import OnComplete, deadline, state_of
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
-from spawn.domain.states import InstanceState
+from spawn.domain.states import InstanceState, Status
 from spawn.engine.news import Completed, Ended, Lost, ProviderEvent, Refused, Usage
 from spawn.engine.records import AttemptRecord
 
@@ -57,5 +57,5 @@ def _instance_after(job: Job, under_way: UnderWay, event: ProviderEvent, at: Ins
     gone = isinstance(event, Lost | Refused) or under_way.stopping is not None
     if gone or job.lifetime.on_complete is OnComplete.TERMINATE or (isinstance(event, Ended) and event.how.why == "ttl"):
         return InstanceState.TERMINATED, None
-    state = InstanceState.STOPPED if job.lifetime.on_complete is OnComplete.STOP else InstanceState.RUNNING
-    return state, deadline(job.lifetime, under_way.started_at or at, at, extended_to=under_way.ends_at)
+    ends_at = deadline(job.lifetime, under_way.started_at or at, at, extended_to=under_way.ends_at)
+    return state_of(Status.SUCCEEDED, job.lifetime.on_complete, ends_at=ends_at, now=at), ends_at

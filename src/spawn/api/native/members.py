@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from spawn.api.native.shapes import Attempt, Member
 from spawn.domain.ids import AttemptId
+from spawn.domain.instances import state_of
 from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job
 from spawn.domain.states import SETTLED, UNDER_WAY, InstanceState, Status
@@ -87,12 +88,15 @@ class MemberReader:
             **facts,
         )
 
+    def _state(self, status: Status, *, ends_at: Instant | None = None, stopping: bool = False) -> str:
+        return _WORD[state_of(status, self._job.lifetime.on_complete, ends_at=ends_at, now=self._now, stopping=stopping)]
+
     def _unmoved(self, position: int) -> Member:
         base = self._row.base
         return self._member(
             position,
             instance_id=f"i-{self._job.key}{position:05x}01" if base not in SETTLED else None,
-            state=_state_without_attempt(base),
+            state=self._state(base),
             status=base.name,
             status_reason=self._row.base_reason,
             exit_code=None,
@@ -104,12 +108,12 @@ class MemberReader:
         )
 
     def _moved(self, row: Any) -> Member:
-        (position, status, attempt, why, started_at, stopped_at, _, kind, exit_code, status_reason, reason, instance, instance_end, _) = row
+        (position, status, attempt, why, started_at, stopped_at, ends_at, kind, exit_code, status_reason, reason, _, instance_end, _) = row
         settled = status >= Status.SUCCEEDED
         return self._member(
             position,
             instance_id=f"i-{self._job.key}{position:05x}{max(attempt, 1):02x}" if attempt or not settled else None,
-            state=_state(Status(status), why, instance, instance_end, self._now),
+            state=self._state(Status(status), ends_at=instance_end if settled else ends_at, stopping=why is not None and not settled),
             status=_NAMES[status],
             status_reason=why if why is not None else status_reason,
             exit_code=exit_code,
@@ -119,21 +123,6 @@ class MemberReader:
             started_at=iso(started_at),
             stopped_at=iso(stopped_at),
         )
-
-
-def _state_without_attempt(status: Status) -> str:
-    return _WORD[InstanceState.TERMINATED if status in SETTLED else InstanceState.PENDING]
-
-
-def _state(status: Status, why: str | None, instance: str | None, instance_end: int | None, now: Instant) -> str:
-    """EC2's word for the instance of a child's latest attempt."""
-    if status is Status.RUNNING:
-        return _WORD[InstanceState.RUNNING if why is None else InstanceState.SHUTTING_DOWN]
-    if status not in SETTLED or instance is None:
-        return _state_without_attempt(status)
-    if instance_end is not None and instance_end <= now:
-        return _WORD[InstanceState.TERMINATED]
-    return instance
 
 
 class AttemptReader:
