@@ -120,6 +120,7 @@ def test_what_was_starting_when_the_engine_died_is_handed_over_again_under_the_s
     driven.submit(indexes="2")
     given = list(driven.provider.started)
     driven.provider.started.clear()
+    driven.provider.known.clear()
     driven.restart()
     assert driven.provider.started == given
 

@@ -25,6 +25,7 @@ class ScriptedProvider:
     released: list[tuple[str, int, int]] = field(default_factory=list)
     extended: list[tuple[AttemptId, Instant]] = field(default_factory=list)
     discarded: list[str] = field(default_factory=list)
+    known: set[AttemptId] = field(default_factory=set)
     journal: list[ProviderEvent] = field(default_factory=list)
     away: bool = True
 
@@ -55,8 +56,11 @@ class ScriptedProvider:
 
     def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]]) -> None:
         """Remember those that were not given before."""
-        asked = (AttemptId(array.job.key, position, attempt) for position, attempt in attempts)
-        self.started += [attempt for attempt in asked if attempt not in self.started]
+        for position, number in attempts:
+            attempt = AttemptId(array.job.key, position, number)
+            if attempt not in self.known:
+                self.known.add(attempt)
+                self.started.append(attempt)
 
     def stop(self, attempts: Collection[AttemptId], *, grace_s: float) -> None:
         """Remember; the test says what comes of it."""
