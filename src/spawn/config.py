@@ -102,10 +102,10 @@ def _refuse_planted(path: Path) -> None:
     raise ConfigurationError(f"{path} belongs to another user and anyone may write to its directory: not read; remove it, or work in a directory of your own")
 
 
-def launch_settings(*, script: Settings, cwd: Path) -> Settings:
+def launch_settings(*, script: Settings, cwd: Path | None) -> Settings:
     """What applies to `spawn launch` for the flags that are not given. Tables (`env`, `tag`) are joined key by key, everything else is replaced as a whole."""
     merged: Settings = {}
-    project = project_file(cwd)
+    project = project_file(cwd) if cwd is not None else None
     for layer in (
         read_file(user_file(), {"launch": LAUNCH_SETTINGS, "engine": ENGINE_SETTINGS}, "launch"),
         read_file(project, {"launch": LAUNCH_SETTINGS}, "launch") if project is not None else {},

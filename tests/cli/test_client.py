@@ -114,11 +114,18 @@ def test_a_reading_call_brings_a_crashed_engine_back(state_dir: Path) -> None:
 
 
 def test_an_engine_that_was_stopped_stays_stopped(state_dir: Path) -> None:
+    body = b'{"reasons": []}'
+    once = serve(state_dir / "engine.sock", b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+
     def never() -> None:
         raise AssertionError("brought back")
 
+    client = Client(state_dir, restart=never)
+    assert client.why("x") == []
+    once.join()
+    (state_dir / "engine.sock").unlink()
     with pytest.raises(NotListening, match="stopped or never ran") as caught:
-        Client(state_dir, restart=never).why("x")
+        client.why("x")
     assert caught.value.stopped
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from canned import array, attempt, member
+from canned import array, attempt, check, member
 from fake_engine import FakeEngine
 from running import Run
 
@@ -64,7 +64,9 @@ def test_when_everything_is_done_it_succeeds(fake: FakeEngine, spawn: Run) -> No
     fake.members = fake.members[:2]
     result = spawn("collect", "last", "out", "-o", "json")
     assert result.code == 0
-    assert json.loads(result.out)["done"] == "0-1"
+    value = json.loads(result.out)
+    check("manifest", value)
+    assert value["done"] == "0-1"
 
 
 def test_again_copies_nothing_that_is_there_and_everything_that_is_new(fake: FakeEngine, spawn: Run, home: Path, outputs: Path) -> None:
@@ -151,6 +153,12 @@ def test_what_is_no_regular_file_is_left_and_named(spawn: Run, home: Path, outpu
 
 
 def test_outputs_that_are_gone_make_an_index_missing(fake: FakeEngine, spawn: Run, home: Path, tmp_path: Path) -> None:
-    fake.attempts[f"{ID}:0"] = [attempt(1, output=str(tmp_path / "not there"))]
+    fake.attempts[f"{ID}:0"] = [attempt(1, output=str(tmp_path / "not there"), log=str(tmp_path / "nor this"))]
     assert spawn("collect", "last", "out").code == 7
     assert manifest(home / "out")["missing"] == "0,3"
+
+
+def test_an_index_that_wrote_nothing_is_done(fake: FakeEngine, spawn: Run, home: Path, outputs: Path) -> None:
+    fake.attempts[f"{ID}:0"] = [attempt(1, output=str(outputs / "removed-because-empty"), log=str(outputs / "0-2.log"))]
+    assert spawn("collect", "last", "out").code == 7
+    assert manifest(home / "out")["done"] == "0-1"

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
-from canned import array, engine
+from canned import array, check, engine
 from fake_engine import FakeEngine
 from running import Run
 
@@ -30,7 +30,9 @@ def test_the_overview_lists_every_verb(spawn: Run) -> None:
 def test_the_version_needs_nothing(spawn: Run) -> None:
     assert spawn("--version").out == f"spawn {__version__}\n"
     assert spawn("version").out == f"spawn {__version__}\n"
-    assert json.loads(spawn("version", "-o", "json").out)["version"] == __version__
+    value = json.loads(spawn("version", "-o", "json").out)
+    check("version", value)
+    assert value["version"] == __version__
 
 
 def test_doctor_works_without_an_engine_and_starts_none(spawn: Run, state_dir: Path) -> None:
@@ -41,6 +43,11 @@ def test_doctor_works_without_an_engine_and_starts_none(spawn: Run, state_dir: P
     assert "none runs" in found["engine"][2]
     assert {"python", "sqlite", "settings", "state directory", "free space", "file system", "clock", "spored", "private /tmp", "memory limit"} < set(found)
     assert list(state_dir.iterdir()) == []
+
+
+def test_doctor_in_json_keeps_to_its_schema(spawn: Run) -> None:
+    for finding in json.loads(spawn("doctor", "-o", "json").out):
+        check("finding", finding)
 
 
 def test_doctor_says_why_a_feature_is_not_here(fake: FakeEngine, spawn: Run) -> None:

@@ -46,7 +46,7 @@ class Launch(Verb):
         if not ctx.resilient_parsing and not asks_for_help:
             script, name = read_script(given["user_data"]) if "user_data" in given else (None, "")
             found = directives(script, name) if script is not None else Directives({}, ())
-            settings = launch_settings(script=found.settings, cwd=Path.cwd())
+            settings = launch_settings(script=found.settings, cwd=_here())
             ctx.meta["spawn.script"], ctx.meta["spawn.settings"], ctx.meta["spawn.ignored"] = script, settings, found.ignored
             ctx.default_map = {key.replace("-", "_"): setting.value for key, setting in settings.items() if key not in ("env", "tag")}
         return super().parse_args(ctx, args)
@@ -105,6 +105,14 @@ def command(ctx: click.Context, /, output_format: str, quiet: bool, wait: bool, 
     from spawn.cli.waiting import wait_for_launched
 
     return wait_for_launched(client, array, output, timeout_wait)
+
+
+def _here() -> Path | None:
+    """The working directory; None when it has been removed."""
+    try:
+        return Path.cwd()
+    except OSError:
+        return None
 
 
 def _say_what_is_ignored(ctx: click.Context, submission: Submission) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import click
 
 from spawn.cli import options, values
-from spawn.cli.render import data
+from spawn.cli.render import data, talk
 from spawn.cli.render.arrays import MEMBERS
 from spawn.cli.targets import resolve, split
 from spawn.cli.verbs import Verb
@@ -87,7 +87,8 @@ def command(
         _pass_on(client.member_lines(**query), output)
     else:
         members: Iterator[Member] = client.members(**query)
-        data.records(MEMBERS, members, output)
+        if not data.records(MEMBERS, members, output):
+            talk.hint("no such members")
 
 
 def _pass_on(blocks: Iterator[bytes], output: data.Output) -> None:

@@ -17,7 +17,7 @@ EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of `yes | head`
 def main(argv: list[str] | None = None) -> int:
     """Run `spawn` with these arguments and return its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
-    if arguments == ["--version"]:
+    if arguments == ["--version"]:  # asked so often, by other programs too, that it does not wait for the rest to be imported
         from spawn import __version__
 
         sys.stdout.write(f"spawn {__version__}\n")
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 def _run(arguments: list[str]) -> int:
     import click
 
-    from spawn.cli.render.talk import error
+    from spawn.cli.render.talk import error, say
     from spawn.cli.verbs import spawn
     from spawn.domain.errors import SpawnError
 
@@ -49,7 +49,7 @@ def _run(arguments: list[str]) -> int:
     except click.exceptions.Exit as ended:
         return ended.exit_code
     except click.exceptions.NoArgsIsHelpError as shown:
-        sys.stderr.write(f"{shown.format_message()}\n")
+        say(shown.format_message())
         return 2
     except click.ClickException as refused:
         error(_sentence(refused))

@@ -40,7 +40,7 @@ def read_script(user_data: str) -> tuple[str, str]:
     """The text of `--user-data` and what to call it in messages: `@FILE` is read, `@-` is stdin, anything else is the text itself."""
     if not user_data.startswith("@"):
         return _checked(user_data, "the script"), "the script"
-    path = user_data[1:]
+    path = os.path.expanduser(user_data[1:])
     try:
         content = sys.stdin.buffer.read() if path == "-" else _file(path)
         text = content.decode()

@@ -62,6 +62,7 @@ class Client:
         self.state_dir = state_dir
         self.socket = state_dir / SOCKET_NAME
         self._restart = restart
+        self._was_served = False
 
     # The engine
 
@@ -200,16 +201,18 @@ class Client:
         return self._decode(self._answer(method, target, body), kind)
 
     def _answer(self, method: str, target: str, body: bytes | None) -> wire.Answer:
-        """Ask. A reading call brings a crashed engine back, one that was stopped on purpose stays stopped."""
+        """Ask. A crashed engine is brought back when that cannot do anything twice; one that was stopped on purpose stays stopped, once it has answered."""
         for restarts_left in range(_RESTARTS, -1, -1):
             try:
-                return wire.request(self.socket, method, target, body, _PATIENCE_S)
+                answer = wire.request(self.socket, method, target, body, _PATIENCE_S)
+                self._was_served = True
+                return answer
             except wire.CutOff as error:
                 if method != "GET":
                     raise wire.CutOff(f"{error}: what you asked for may or may not have happened; look with `spawn status`") from error
                 self._bring_back(error, restarts_left)
             except wire.NotListening as error:
-                if error.stopped:
+                if error.stopped and self._was_served:
                     raise wire.NotListening(f"{error}; it was stopped or never ran", stopped=True) from error
                 self._bring_back(error, restarts_left)
         raise AssertionError("unreachable")
