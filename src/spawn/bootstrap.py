@@ -83,9 +83,10 @@ class EngineProcess:
         self.started_at = self.clock.now()
         self._seen = time.monotonic()
         self._terminate = False
+        self._stopping = False
         self._ended = threading.Event()
         service = Service(engine=self.engine, records=self.store, files=self.files, clock=self.clock)
-        self._server = make_server(native_app(native_routes(service, self.describe, self.stop), seen=self._note_request))
+        self._server = make_server(native_app(native_routes(service, self), seen=self._note_request))
 
     def _note_request(self) -> None:
         self._seen = time.monotonic()
@@ -111,15 +112,22 @@ class EngineProcess:
         }
 
     def stop(self, terminate: bool) -> None:
-        """End after the answer to this request; with `terminate` end first all that runs."""
+        """End after the answer to this request; with `terminate` end first all that runs. Again: nothing."""
+        if self._terminate or self._stopping:
+            return
 
         def finish() -> None:
             if terminate:
                 self._terminate = True
                 terminate_everything(self.engine)
+            self._stopping = True
             self._server.should_exit = True
 
         threading.Thread(target=finish, name="stop").start()
+
+    def is_stopping(self) -> bool:
+        """Whether it is about to end."""
+        return self._stopping or self._server.should_exit
 
     def run(self, ready: Any) -> None:
         """Serve until stopped or idle for long; `ready` is called when the first answer can be given."""

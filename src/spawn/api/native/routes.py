@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import anyio
 import msgspec
@@ -31,9 +31,22 @@ _STATUS = {NotFound.code: 404, Conflict.code: 409, Unavailable.code: 503, SpawnE
 T = TypeVar("T")
 
 
-def native_routes(service: Service, describe: Callable[[], dict[str, Any]], stop: Callable[[bool], None]) -> list[Route]:
-    """The routes of the native API; `describe` tells of the engine, `stop` ends it (True: with all that runs)."""
-    handlers = _Handlers(service, describe, stop)
+class Host(Protocol):
+    """The process that the routes are served by."""
+
+    def describe(self) -> dict[str, Any]:
+        """The Engine of docs/api.md."""
+
+    def stop(self, terminate: bool) -> None:
+        """End after the answer; True: with all that runs. Again: nothing."""
+
+    def is_stopping(self) -> bool:
+        """Whether it is about to end: whoever waits is answered now."""
+
+
+def native_routes(service: Service, host: Host) -> list[Route]:
+    """The routes of the native API."""
+    handlers = _Handlers(service, host)
     return [
         Route("/v1/engine", handlers.engine),
         Route("/v1/engine/stop", handlers.stop_engine, methods=["POST"]),
@@ -90,17 +103,16 @@ async def _unknown(request: Request, _: Exception) -> Response:
 class _Handlers:
     """One method a call; everything that may wait runs in a thread."""
 
-    def __init__(self, service: Service, describe: Callable[[], dict[str, Any]], stop: Callable[[bool], None]) -> None:
+    def __init__(self, service: Service, host: Host) -> None:
         self._service = service
-        self._describe = describe
-        self._stop = stop
+        self._host = host
 
     async def engine(self, _: Request) -> Response:
-        return json_response(await run_in_threadpool(self._describe))
+        return json_response(await run_in_threadpool(self._host.describe))
 
     async def stop_engine(self, request: Request) -> Response:
         asked = await _body(request, Stop)
-        self._stop(asked.terminate)
+        self._host.stop(asked.terminate)
         return json_response({})
 
     async def submit(self, request: Request) -> Response:
@@ -119,7 +131,7 @@ class _Handlers:
     async def settled(self, request: Request) -> Response:
         until = time.monotonic() + min(_number(request, "timeout_s", _LONGEST_WAIT_S), _LONGEST_WAIT_S)
         ref = (await run_in_threadpool(self._service.array, _ref(request)))["array_id"]
-        while not await run_in_threadpool(self._service.is_settled, ref) and time.monotonic() < until:
+        while not await run_in_threadpool(self._service.is_settled, ref) and time.monotonic() < until and not self._host.is_stopping():
             await anyio.sleep(_LOOK_EVERY_S)
         return json_response(await run_in_threadpool(self._service.array, ref))
 

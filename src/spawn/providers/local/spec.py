@@ -41,9 +41,16 @@ def spec_of(job: Job, *, directory: Path, runner_directory: Path, max_concurrent
 
 
 def visible_paths(job: Job, directory: Path, runner_directory: Path) -> list[str]:
-    """What a script with a private /tmp still sees below /tmp: where it was launched, its home, its programs, its output, its runner."""
+    """What a script with a private /tmp still sees below /tmp: where it was launched, its home, its programs, its output, and spawn's own state."""
     environment = job.work.environment
-    wanted = [job.work.workdir, str(directory), str(runner_directory), environment.get("HOME", ""), environment.get("VIRTUAL_ENV", "")]
+    wanted = [
+        job.work.workdir,
+        str(directory),
+        str(runner_directory),
+        str(runner_directory.parent),
+        environment.get("HOME", ""),
+        environment.get("VIRTUAL_ENV", ""),
+    ]
     wanted += environment.get("PATH", "").split(":")
     below = {path.rstrip("/") for path in wanted if path.startswith("/tmp/") and path.rstrip("/") != "/tmp"}
     return sorted(path for path in below if not any(path.startswith(f"{other}/") for other in below))
