@@ -18,10 +18,8 @@ help: ## say what the targets do
 demo: $(VENV)/.run ## 100 files, one of them bad: run, look, repair, retry, collect
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/process-files/demo.sh
 
-test: $(VENV)/.test ## run the tests: in parallel, then those that want the machine to themselves
-	$(BIN)/python -m pytest -n $(TEST_JOBS) -m 'not alone' $(ARGS)
-	@# exit status 5: ARGS chose none of these
-	$(BIN)/python -m pytest -m alone $(ARGS) || [ $$? -eq 5 ]
+test: $(VENV)/.test ## run the tests
+	$(BIN)/python -m pytest -n $(TEST_JOBS) $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, and who may import whom
 	$(BIN)/ruff format --check

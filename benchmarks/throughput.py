@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import os
 import shutil
 import subprocess
 import sys
@@ -88,7 +89,9 @@ def _spawn(engine: PrivateEngine, count: int, flags: list[str]) -> float:
 def _hyperqueue(count: int, flags: list[str]) -> float:
     """Seconds from submission to the last end, the server and its worker being up already (as spawn's engine is)."""
     command = [sys.executable, str(Path(__file__).with_name("hyperqueue_array.py")), str(count), str(AT_ONCE), *flags]
-    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    # its worker leaves a directory in the place for temporary files
+    with tempfile.TemporaryDirectory(prefix="spawn-bench-hq.") as place:
+        run = subprocess.run(command, env={**os.environ, "TMPDIR": place}, capture_output=True, text=True, check=False)
     if run.returncode != 0:
         sys.exit(f"benchmark: HyperQueue: {run.stderr.strip()[-2000:]}")
     return float(run.stdout.split()[-1])

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import select
 import time
+from contextlib import nullcontext, suppress
 from typing import Final
 
 import click
@@ -16,7 +19,7 @@ from spawn.client import start as starting
 from spawn.client.objects import Engine
 from spawn.client.wire import CutOff, NotListening
 from spawn.config import LOG_NAME, SOCKET_NAME, state_directory
-from spawn.domain.errors import NotFound, Unavailable
+from spawn.domain.errors import Conflict, NotFound, Unavailable
 
 _STOP_PATIENCE_S: Final = 60.0
 
@@ -86,9 +89,13 @@ def stop(terminate: bool, dry_run: bool, yes: bool) -> None:
     except NotListening:
         talk.say(f"no engine runs for {state_directory()}")
         return
-    running = ""
+    running, ending = "", []
+    # an engine of another version may say nothing that is understood, and is stopped all the same
+    with nullcontext() if terminate else suppress(Conflict):
+        engine = client.engine()
+        ending = _watch(engine.pid, engine.runner_pid if terminate else None)
     if terminate:
-        busy = client.engine().children
+        busy = engine.children
         running = f" and terminate {busy.get('running', 0)} running and {busy.get('queued', 0)} queued children"
     if dry_run:
         talk.say(f"would stop the engine{running}")
@@ -100,6 +107,7 @@ def stop(terminate: bool, dry_run: bool, yes: bool) -> None:
     except CutOff:
         pass  # it was quicker than its own answer
     _until_gone()
+    _until_ended(ending)
     talk.say("the engine has stopped" + ("" if terminate else "; what ran goes on"))
 
 
@@ -109,6 +117,26 @@ def _until_gone() -> None:
         if time.monotonic() > end:
             raise Unavailable(f"the engine still answers after {_STOP_PATIENCE_S:.0f} s; see `spawn engine logs`")
         time.sleep(0.02)
+
+
+def _watch(*pids: int | None) -> list[int]:
+    """Descriptors that become readable when these processes end; opened before they are asked to, so that no later process of the same id is meant."""
+    found = []
+    for pid in pids:
+        if pid is not None:
+            with suppress(ProcessLookupError):
+                found.append(os.pidfd_open(pid))
+    return found
+
+
+def _until_ended(processes: list[int]) -> None:
+    """Return when the processes themselves have ended: nothing of the state directory is in use any more."""
+    end = time.monotonic() + _STOP_PATIENCE_S
+    for process in processes:
+        ended, _, _ = select.select([process], [], [], max(0.0, end - time.monotonic()))
+        os.close(process)
+        if not ended:
+            raise Unavailable(f"the engine or its runner has not ended after {_STOP_PATIENCE_S:.0f} s; see `spawn engine logs`")
 
 
 @command.command(cls=Verb, examples="spawn engine status\nspawn engine status -o json")
