@@ -14,8 +14,9 @@ from spawn.client.objects import Array, FailureGroup, Member, Reason
 
 _BAR: Final = 30
 
-UNDER_WAY: Final = ("STARTING", "RUNNING")
-WAITING: Final = ("SUBMITTED", "PENDING", "RUNNABLE")
+RUNNING: Final = "RUNNING"
+# what is STARTING may have been handed over early, to wait at the provider for a slot
+WAITING: Final = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING")
 
 
 def _count(array: Array, *statuses: str) -> int:
@@ -43,7 +44,7 @@ ARRAYS: Final[Kind[Array]] = Kind(
         Column("SIZE", lambda a: a.size, right=True),
         Column("SUCCEEDED", lambda a: _count(a, "SUCCEEDED"), right=True),
         Column("FAILED", lambda a: _count(a, "FAILED"), right=True),
-        Column("RUNNING", lambda a: _count(a, *UNDER_WAY), right=True),
+        Column("RUNNING", lambda a: _count(a, RUNNING), right=True),
         Column("WAITING", lambda a: _count(a, *WAITING), right=True),
         Column("AGE", _age, lambda a: duration(_age(a)), right=True),
         Column("LEFT", lambda a: a.seconds_left, lambda a: duration(a.seconds_left), wide=True, right=True),
@@ -110,7 +111,7 @@ def progress(array: Array, *, colour: bool) -> str:
     parts = [f"[{bar}] {array.done}/{array.size} ({array.done * 100 // size}%)"]
     if bad:
         parts.append(paint(f"{bad} failed", "red", on=colour))
-    if running := _count(array, *UNDER_WAY):
+    if running := _count(array, RUNNING):
         parts.append(f"{running} running")
     if array.rate_per_s and not array.settled:
         parts.append(f"{array.rate_per_s:.1f}/s")
