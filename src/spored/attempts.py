@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from spored.files import Files, Spares
+from spored.files import NOTHING, Files, Inside, Spares
 from spored.launching import Template
 from spored.loop import Timer
 from spored.specs import Spec, text_bytes
@@ -47,6 +47,7 @@ class Array:
         self.directory = text_bytes(spec.directory)
         self.batch_id = text_bytes(spec.id)
         self.template: Template | None = None  #: made at the first start
+        self.points: Inside = NOTHING  #: what its private /tmps hold only for showing other places there
         self.tidy()
 
     def tidy(self) -> None:

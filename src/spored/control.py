@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Any, Callable, NamedTuple
 
-from spored import WIRE, __version__
+from spored import WIRE, __version__, cgroups
 from spored.attempts import Array, Attempt, Begun
 from spored.errors import CONFLICT, NOT_FOUND, BadMessage
 from spored.home import Home
@@ -172,6 +172,7 @@ class Control:
         _, position, number = identity.split(":")
         attempt = Attempt(identity, array, int(position), index, int(number), 0.0)
         attempt.over = attempt.settled = True
+        attempt.cgroup = cgroups.former(self._home.path).get(identity)
         self._lifecycle.release(attempt, keep_files)
 
     def _deadline(self, _: Connection, message: Message) -> None:

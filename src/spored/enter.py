@@ -7,9 +7,9 @@ import os
 from typing import Any
 
 from spored import libc, sandbox
-from spored.attempts import Files
 from spored.environment import as_bytes, own, shared
 from spored.errors import USAGE, BadMessage, Refused, SporedError
+from spored.files import Files
 from spored.options import parse
 from spored.programs import explain, find_program
 from spored.specs import Spec, count, member, parse_spec, text_bytes

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
-from collections.abc import Mapping
-from typing import AbstractSet, NamedTuple
+from collections.abc import Mapping, Set
+from typing import NamedTuple
 
-Inside = Mapping[bytes, AbstractSet[bytes]]
+Inside = Mapping[bytes, Set[bytes]]
 """For each directory below another, relative to it and itself the empty path: the names in it. A file has none."""
-_EMPTY: Inside = {b"": frozenset()}
+NOTHING: Inside = {b"": frozenset()}
+"""An empty directory."""
 
 
 class Files(NamedTuple):
@@ -40,7 +41,7 @@ class Spares:
         self._mode = mode
         self._spares: list[bytes] = []
         self._fresh: tuple[int, int] | None = None
-        self._inside = _EMPTY
+        self._inside = NOTHING
 
     def __bool__(self) -> bool:
         return bool(self._spares)
@@ -58,6 +59,8 @@ class Spares:
         except FileExistsError:
             return
         except FileNotFoundError:
+            # makedirs gives its mode to the last directory only
+            os.makedirs(os.path.dirname(shard), 0o700, exist_ok=True)
             os.makedirs(shard, 0o700, exist_ok=True)
             os.mkdir(path)
         if self._mode is not None:
@@ -65,7 +68,7 @@ class Spares:
         if self._fresh is None:
             self._fresh = _nature(path)
 
-    def retire(self, path: bytes, inside: Inside = _EMPTY) -> bool:
+    def retire(self, path: bytes, inside: Inside = NOTHING) -> bool:
         """An attempt no longer needs `path`: keep it for the next one. False: it holds more than `inside`, or is not as it was made; it stays."""
         try:
             if not _holds_only(path, inside) or _nature(path) != self._fresh:
@@ -99,7 +102,7 @@ def _holds_only(path: bytes, inside: Inside) -> bool:
     return True
 
 
-def remove_empty(path: bytes, inside: Inside = _EMPTY) -> bool:
+def remove_empty(path: bytes, inside: Inside = NOTHING) -> bool:
     """Remove a directory that holds only `inside`. True: it is gone, or was not there; False: something else is in it."""
     try:
         for place in sorted(inside, reverse=True):

@@ -8,41 +8,55 @@ import shlex
 import sys
 import time
 
-from spored.errors import CONFLICT, SporedError
+from spored.errors import CONFLICT, UNAVAILABLE, SporedError
 
 _LOG_BYTES = 1 << 20
+_PATIENCE = 10.0
+"""Seconds to wait for what a killed runner has left to let go of the lock."""
 
 
 class Home:
     """The directory of one runner. `path` is canonical: it also marks the runner's processes."""
 
     def __init__(self, directory: str) -> None:
-        os.makedirs(directory, 0o700, exist_ok=True)
         self.path = os.path.realpath(directory)
-        for name in ("journal", "arrays", "bin"):
-            os.makedirs(os.path.join(self.path, name), 0o700, exist_ok=True)
+        try:
+            os.makedirs(self.path, 0o700, exist_ok=True)
+            for name in ("journal", "arrays", "bin"):
+                os.makedirs(os.path.join(self.path, name), 0o700, exist_ok=True)
+        except OSError as error:
+            raise SporedError(f"{directory} cannot be used: {error.strerror}", UNAVAILABLE) from error
         self.journal = os.path.join(self.path, "journal")
         self.arrays = os.path.join(self.path, "arrays")
-        self._lock = -1
+        self.lock_fd = -1
 
     def lock(self) -> None:
-        """Become the only runner of this directory, for as long as this process lives."""
+        """Become the only runner of this directory, for as long as this process lives.
+
+        The lock is also held by what a runner has forked and not yet executed, and by its spawner. So when it is had, nothing can start
+        an attempt any more that a former runner decided to start; after a kill that may take a moment, for which this waits.
+        """
         fd = os.open(os.path.join(self.path, "runner.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(fd, 32).decode("ascii", "replace").strip() or "unknown"
-            os.close(fd)
-            raise SporedError(f"another runner (pid {holder}) works in {self.path}", CONFLICT) from None
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
+                if _is_runner(holder) or time.monotonic() > until:
+                    os.close(fd)
+                    raise SporedError(f"another runner (pid {holder or 'unknown'}) works in {self.path}", CONFLICT) from None
+                time.sleep(0.005)
         os.ftruncate(fd, 0)
-        os.write(fd, b"%d\n" % os.getpid())
-        self._lock = fd
+        os.pwrite(fd, b"%d\n" % os.getpid(), 0)
+        self.lock_fd = fd
 
     @property
     def is_mine(self) -> bool:
         """Whether the directory still is the one that was locked."""
         try:
-            there, held = os.stat(os.path.join(self.path, "runner.lock")), os.fstat(self._lock)
+            there, held = os.stat(os.path.join(self.path, "runner.lock")), os.fstat(self.lock_fd)
         except OSError:
             return False
         return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
@@ -72,6 +86,17 @@ class Home:
         with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700), "w", encoding="utf-8", errors="surrogateescape") as file:
             file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(program)} "$@"\n')
         os.rename(path + ".new", path)
+
+
+def _is_runner(pid: str) -> bool:
+    """Whether this is a runner that lives, or one that is about to write its pid into the lock."""
+    if not pid.isdigit():
+        return False
+    try:
+        with open(f"/proc/{pid}/cmdline", "rb") as file:
+            return b"\0run\0" in file.read()
+    except OSError:
+        return False
 
 
 def log(message: str) -> None:

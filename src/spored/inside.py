@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-from typing import Any
 
 from spored.address import socket_address
 from spored.errors import NOT_HERE, UNAVAILABLE, USAGE, SporedError
@@ -25,7 +24,7 @@ def complete(words: list[str]) -> int:
     if status not in _STATUSES:
         raise SporedError("complete needs --status success or --status failure" + (f", not {status!r}" if status is not None else ""), USAGE)
     message = _quoted(options["--message"]) if "--message" in options else "null"
-    answer = _ask("complete", f'"status":"{status}","message":{message}')
+    answer = _ask("complete", f',"status":"{status}","message":{message}')
     if answer != b'{"op":"recorded"}':
         _declined(answer)
     return 0
@@ -39,7 +38,7 @@ def status(words: list[str]) -> int:
         raise SporedError(f"status takes no word {rest[0]!r}", USAGE)
     if form not in ("tsv", "json"):
         raise SporedError(f"status is printed as tsv or json, not {form!r}", USAGE)
-    answer = _declined(_ask("status", '"of":"self"'))
+    answer = _declined(_ask("status"))
     import json
 
     if form == "json":
@@ -51,7 +50,7 @@ def status(words: list[str]) -> int:
     return 0
 
 
-def _ask(op: str, members: str) -> bytes:
+def _ask(op: str, members: str = "") -> bytes:
     """The runner's answer to one line."""
     attempt, directory = os.environ.get("SPAWN_ATTEMPT_ID"), os.environ.get("SPAWN_RUNNER")
     if not attempt or not directory:
@@ -64,7 +63,7 @@ def _ask(op: str, members: str) -> bytes:
         peer.connect(address)
         if fd >= 0:
             os.close(fd)
-        peer.sendall(f'{{"op":"{op}","a":{_quoted(attempt)},{members}}}\n'.encode("ascii"))
+        peer.sendall(f'{{"op":"{op}","a":{_quoted(attempt)}{members}}}\n'.encode("ascii"))
         while not answer.endswith(b"\n"):
             more = peer.recv(65536)
             if not more:
@@ -79,15 +78,15 @@ def _ask(op: str, members: str) -> bytes:
     return answer.rstrip(b"\n")
 
 
-def _declined(answer: bytes) -> dict[str, Any]:
+def _declined(answer: bytes) -> dict[str, object]:
     """The answer, unless it is a refusal."""
     import json
 
-    message: dict[str, Any] = json.loads(answer)
+    message: dict[str, object] = json.loads(answer)
     if message["op"] == "declined":
-        raise SporedError(message["message"], int(message["exit"]))
+        raise SporedError(str(message["message"]), int(str(message["exit"])))
     if message["op"] == "error":
-        raise SporedError(message["message"], 1)
+        raise SporedError(str(message["message"]), 1)
     return message
 
 

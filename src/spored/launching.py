@@ -8,7 +8,7 @@ from typing import NamedTuple, Protocol
 from spored import sandbox
 from spored.environment import as_bytes, shared
 from spored.errors import Refused
-from spored.programs import explain, find_program
+from spored.programs import check_program, explain, find_program
 from spored.specs import Spec, text_bytes
 
 _JOIN_CGROUP = b'echo $$ > "$0" && exec "$@"'
@@ -79,6 +79,7 @@ def spawn(request: Request, log: int) -> int:
         raise Refused(f"its working directory {os.fsdecode(template.workdir)} cannot be entered: {error.strerror}") from error
     program, argv = template.program, template.argv
     if request.cgroup is not None:
+        _check(template, request)
         program, argv = b"/bin/sh", [b"/bin/sh", b"-c", _JOIN_CGROUP, request.cgroup, template.program, *argv[1:]]
     try:
         return os.posix_spawn(
@@ -90,8 +91,20 @@ def spawn(request: Request, log: int) -> int:
             setsigmask=(),
         )
     except OSError as error:
-        hidden = request.tmp is not None and sandbox.is_hidden(os.fsdecode(template.program), map(os.fsdecode, template.shown))
-        raise Refused(explain(error, template.program, template.workdir, hidden)) from error
+        raise _refused(error, template, request) from error
+
+
+def _check(template: Template, request: Request) -> None:
+    """Find out beforehand what the shell that joins the cgroup would only tell as exit code 126 or 127."""
+    try:
+        check_program(template.program)
+    except OSError as error:
+        raise _refused(error, template, request) from error
+
+
+def _refused(error: OSError, template: Template, request: Request) -> Refused:
+    hidden = request.tmp is not None and sandbox.is_hidden(os.fsdecode(template.program), map(os.fsdecode, template.shown))
+    return Refused(explain(error, template.program, template.workdir, hidden))
 
 
 class InProcess:

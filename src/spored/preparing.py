@@ -8,6 +8,7 @@ import os
 from spored import cgroups, environment
 from spored.attempts import Array, Attempt
 from spored.errors import NoRoom, Refused
+from spored.files import remove_empty
 from spored.launching import Request, prepare
 from spored.sandbox import mount_points
 from spored.sweeper import Sweeper
@@ -39,6 +40,7 @@ class Preparation:
             log = os.open(files.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if array.template is None:
                 array.template = prepare(spec, self._runner)
+                array.points = mount_points(array.template.shown)
             if spec.memory_limit and spec.memory and self._limits is not None:
                 attempt.cgroup = self._limits.make(attempt.id, spec.memory)
         except (OSError, Refused) as error:
@@ -60,12 +62,19 @@ class Preparation:
             cgroups.remove(attempt.cgroup)
         if array.outputs.retire(files.output):
             self._untidy.add(array)
+        else:
+            remove_empty(files.output)
         if attempt.spec.private_tmp and not keep_files:
-            inside = mount_points(array.template.shown if array.template else ())
-            if array.tmps.retire(files.tmp, inside):
+            if array.tmps.retire(files.tmp, array.points):
                 self._untidy.add(array)
             else:
-                self.sweeper.remove(files.tmp, inside)
+                self.sweeper.remove(files.tmp, array.points)
+
+    def close(self) -> None:
+        """The runner ends: remove what was kept for later."""
+        self.tidy(lazily=False)
+        if self._limits is not None:
+            self._limits.close()
 
     def tidy(self, *, lazily: bool) -> bool:
         """Remove the directories kept for attempts that never came; `lazily`: not of arrays that run. False: some are left."""

@@ -32,6 +32,16 @@ def find_program(name: bytes, path: bytes, workdir: bytes) -> bytes:
     raise Refused(f"{os.fsdecode(name)} was not found in the PATH of the job")
 
 
+def check_program(program: bytes) -> None:
+    """Raise the OSError that executing `program` from here would end with, as far as a look can tell."""
+    if not os.access(program, os.X_OK) or os.path.isdir(program):
+        number = errno.EACCES if os.path.lexists(program) else errno.ENOENT
+        raise OSError(number, os.strerror(number))
+    interpreter = _interpreter(program)
+    if interpreter is not None and not os.path.exists(interpreter):
+        raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
+
+
 def explain(error: OSError, program: bytes, workdir: bytes, hidden: bool) -> str:
     """Why running `program` failed with `error`; `hidden` when a private /tmp hides it."""
     shown = os.fsdecode(program)

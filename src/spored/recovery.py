@@ -40,7 +40,7 @@ def _remains(home: Home, past: Past, notes: dict[str, tuple[bytes, bool]]) -> li
     everyone = snapshot(text_bytes(home.path))
     me = os.getpid()
     found = {process.pid for process in everyone.values() if process.attempt in past.open}
-    found |= set(cgroups.leftovers(home.path, set(past.open)))
+    found |= {pid for attempt, group in cgroups.former(home.path).items() if attempt in past.open for pid in cgroups.processes(group)}
     found |= _sessions(everyone, past, found)
     found |= _writers(everyone, past, notes)
     children: dict[int, list[int]] = {}

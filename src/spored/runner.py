@@ -10,7 +10,7 @@ import sys
 import time
 from typing import Callable
 
-from spored import __version__, libc, recovery, sandbox
+from spored import __version__, cgroups, libc, recovery, sandbox
 from spored.attempts import Begun
 from spored.control import Control, Identity
 from spored.environment import ATTEMPT_MARK, DETACHED_MARK, RUNNER_MARK
@@ -80,9 +80,12 @@ class Runner:
         self._family = Family(text_bytes(home.path))
         self._journal = Journal(home.journal, identity=past.identity, segment=past.segment)
         self._loop = Loop(self._signals())
-        launchers, features, spawner = make_launchers(home.path, self._loop, self._family)
+        launchers, features, spawner = make_launchers(home, self._loop, self._family)
         self._sweeper = Sweeper(self._family)
-        preparation = Preparation(home.path, self._sweeper, private=True in launchers, limits=None)
+        limits, features["memory_limit"] = cgroups.find_limits(home.path)
+        for group in cgroups.former(home.path).values():
+            cgroups.remove(group)
+        preparation = Preparation(home.path, self._sweeper, private=True in launchers, limits=limits)
         self._lifecycle = Lifecycle(self._loop, self._family, self._journal, launchers, preparation)
         if spawner is not None:
             spawner.listener = self._lifecycle.listener()
@@ -90,7 +93,7 @@ class Runner:
         self._control = Control(home, Identity(boot, features), self._journal, self._lifecycle, _begun(past))
         self._control.shutdown = self._shut_down
         for tmp in recovery.abandoned_tmps(home, past):
-            self._sweeper.remove(tmp, {})
+            self._sweeper.remove(tmp)
         home.write_command()
         self._server = Server(self._loop, home.path, self._control.hear)
         self._control.server = self._server
@@ -140,7 +143,7 @@ class Runner:
             if self._closing:
                 self._check_closed()
         self._server.close()
-        self._lifecycle.preparation.tidy(lazily=False)
+        self._lifecycle.preparation.close()
         log("runner has ended")
 
     def _publish(self) -> None:
@@ -217,18 +220,18 @@ def _ignore() -> None:
     pass
 
 
-def make_launchers(directory: str, loop: Loop, family: Family) -> tuple[dict[bool, Launcher], dict[str, str | None], Spawner | None]:
+def make_launchers(home: Home, loop: Loop, family: Family) -> tuple[dict[bool, Launcher], dict[str, str | None], Spawner | None]:
     """The ways to make processes here (by whether with a private /tmp), what can't be had and why, and the spawner if it is one of the ways."""
-    features: dict[str, str | None] = {"private_tmp": "not yet", "memory_limit": "not yet"}
-    direct = os.geteuid() == 0 and sandbox.probe(directory, user_namespace=False) is None
+    direct = os.geteuid() == 0 and sandbox.probe(home.path, user_namespace=False) is None
     launchers: dict[bool, Launcher] = {False: InProcess(namespaces=direct)}
+    features: dict[str, str | None] = {"private_tmp": None}
     if direct:
         launchers[True] = launchers[False]
-        return launchers, {**features, "private_tmp": None}, None
-    features["private_tmp"] = sandbox.probe(directory, user_namespace=True)
+        return launchers, features, None
+    features["private_tmp"] = sandbox.probe(home.path, user_namespace=True)
     if features["private_tmp"] is not None:
         return launchers, features, None
-    spawner = Spawner(loop, family)
+    spawner = Spawner(loop, family, home.lock_fd)
     launchers[True] = spawner
     return launchers, features, spawner
 

@@ -33,7 +33,9 @@ class Listener(NamedTuple):
 class Spawner:
     """The runner's side. When the helper dies, its attempts are lost, and the next launch makes a new one."""
 
-    def __init__(self, loop: Loop, family: Family) -> None:
+    def __init__(self, loop: Loop, family: Family, lock: int) -> None:
+        """`lock`: the descriptor of the runner's lock, which the helper holds too: as long as it may start something, there is no next runner."""
+        self._lock = lock
         self._loop = loop
         self._family = family
         self._channel: Channel | None = None
@@ -57,7 +59,7 @@ class Spawner:
         ours, theirs = socket.socketpair()
         self.pid = os.fork()
         if self.pid == 0:
-            _be_spawner(theirs)
+            _be_spawner(theirs, self._lock)
         theirs.close()
         self._family.add(self.pid, lambda status: log(f"the spawner ended with status {status}"))
         self._channel = Channel(self._loop, ours, self._hear, self._ended)
@@ -83,12 +85,11 @@ class Spawner:
         self.listener.lost(sorted(attempts))
 
 
-def _be_spawner(peer: socket.socket) -> NoReturn:
+def _be_spawner(peer: socket.socket, lock: int) -> NoReturn:
     """The rest of the life of a forked process."""
     try:
         for name in os.listdir("/proc/self/fd"):
-            # Above all the runner's lock, which would outlive it here.
-            if int(name) not in (0, 1, 2, peer.fileno(), launching.NULL):
+            if int(name) not in (0, 1, 2, peer.fileno(), launching.NULL, lock):
                 try:
                     os.close(int(name))
                 except OSError:

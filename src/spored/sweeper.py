@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from spored.family import Family
-from spored.files import Inside, remove_empty
+from spored.files import NOTHING, Inside, remove_empty
 
 _BATCH = 200
 # Some tools make their caches read-only; what a job wrote is its user's to remove all the same.
@@ -26,8 +26,8 @@ class Sweeper:
         """Whether everything given is removed."""
         return not self._busy and not self._queue
 
-    def remove(self, directory: bytes, inside: Inside) -> None:
-        """Remove `directory`, of which it is known that it may hold `inside`. Again, or if it is not there: nothing."""
+    def remove(self, directory: bytes, inside: Inside = NOTHING) -> None:
+        """Remove `directory`, which may hold `inside` and more. Again, or if it is not there: nothing."""
         if not remove_empty(directory, inside):
             self._queue.append(directory)
             self._next()

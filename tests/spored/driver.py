@@ -30,12 +30,14 @@ class Runner:
         self.python = python
         self.flags = flags
         self.options = options
+        self.program = PROGRAM
         self.idle_exit = 60.0
         self.cpus = 2000
         self.memory = 1024
         self.process: subprocess.Popen[bytes] | None = None
         self.socket: socket.socket | None = None
         self.welcome: dict[str, Any] = {}
+        self.said: list[dict[str, Any]] = []
         self.heard: list[dict[str, Any]] = []
         self._buffer = b""
 
@@ -51,7 +53,7 @@ class Runner:
     def start(self, *, hello: bool = True) -> None:
         """Start the runner, and say hello."""
         self.process = subprocess.Popen(
-            [self.python, *self.flags, str(PROGRAM), "run", "--directory", str(self.directory), "--idle-exit", str(self.idle_exit)],
+            [self.python, *self.flags, str(self.program), "run", "--directory", str(self.directory), "--idle-exit", str(self.idle_exit)],
             stdin=subprocess.DEVNULL,
             start_new_session=True,
             **self.options,
@@ -88,8 +90,16 @@ class Runner:
             self.socket.close()
         self._buffer = b""
         self.socket = self.connect()
-        self.send({"op": "hello", "wire": 1, "engine": os.getpid(), "cpus": self.cpus, "memory": self.memory, **members})
-        self.welcome = self.receive()
+        hello = {"op": "hello", "wire": 1, "engine": os.getpid(), "cpus": self.cpus, "memory": self.memory, **members}
+        try:
+            self.send(hello)
+            self.welcome = self.receive()
+        except (ConnectionError, EOFError):
+            # A runner that was killed while it made a process listens until that has executed its program.
+            self.socket.close()
+            self.socket = self.connect()
+            self.send(hello)
+            self.welcome = self.receive()
         return self.welcome
 
     def kill(self) -> None:
@@ -124,6 +134,8 @@ class Runner:
     def send(self, message: dict[str, Any]) -> None:
         """Send one line."""
         assert self.socket is not None
+        self.said.append(message)
+        self.socket.settimeout(PATIENCE)
         self.socket.sendall(json.dumps(message).encode() + b"\n")
 
     def receive(self, timeout: float = PATIENCE) -> dict[str, Any]:
@@ -245,10 +257,11 @@ class Runner:
         return self.event(attempt, "ended")
 
     def output(self, attempt: str, array: str = "a", index: int | None = None) -> str:
-        """What the attempt wrote to stdout and stderr."""
+        """What the attempt has written to stdout and stderr; nothing before it starts."""
         _, position, number = attempt.split(":")
         index = int(position) if index is None else index
-        return (self.files / array / str(int(position) // 1000) / f"{index}-{number}.log").read_text()
+        log = self.files / array / str(int(position) // 1000) / f"{index}-{number}.log"
+        return log.read_text() if log.exists() else ""
 
 
 def alive(pid: int) -> bool:
