@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from spored.files import NOTHING, Files, Inside, Spares
+from spored.files import NOTHING, Inside, Spares, stem_of
 from spored.launching import Template
 from spored.loop import Timer
 from spored.specs import Spec, text_bytes
@@ -75,20 +75,22 @@ class Attempt:
         "began",
         "cgroup",
         "completed",
+        "doomed",
         "exit",
         "expiry",
-        "files",
         "id",
         "index",
         "kept",
         "limits",
+        "log",
         "number",
+        "output",
         "over",
         "pid",
         "position",
         "segment",
-        "settled",
         "spec",
+        "tmp",
         "why",
     )
 
@@ -100,15 +102,18 @@ class Attempt:
         self.index = index
         self.number = number
         self.began = began  #: on the loop's clock
-        self.files = Files.of(array.directory, position, index, number)
+        stem = stem_of(array.directory, position, index, number)
+        self.log = stem + b".log"
+        self.output = stem + b".out"
+        self.tmp = stem + b".tmp"
         self.pid = 0  #: 0 until its process is made
         self.cgroup: str | None = None
         self.segment = 0  #: the journal's, which holds its `starting`
-        self.limits: list[Timer] = []  #: timeout and the like, cancelled with the attempt
+        self.limits: list[Timer] | None = None  #: timeout and the like, cancelled with the attempt
         self.expiry: Timer | None = None  #: the instance's end
         self.why: str | None = None  #: why it was stopped
         self.completed: str | None = None  #: what `spored complete` said
         self.over = False  #: its first process is gone, or will never be
         self.exit: Exit | None = None  #: how, unless that was lost
-        self.settled = False  #: its end is in the journal
+        self.doomed = False  #: every process of it is being ended
         self.kept = False  #: ended, and its instance lives on

@@ -171,7 +171,7 @@ class Control:
         """Of a former runner's time: its processes are known by their marks, its files by their names."""
         _, position, number = identity.split(":")
         attempt = Attempt(identity, array, int(position), index, int(number), 0.0)
-        attempt.over = attempt.settled = True
+        attempt.over = True
         attempt.cgroup = cgroups.former(self._home.path).get(identity)
         self._lifecycle.release(attempt, keep_files)
 

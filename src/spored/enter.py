@@ -9,7 +9,7 @@ from typing import Any
 from spored import libc, sandbox
 from spored.environment import as_bytes, own, shared
 from spored.errors import USAGE, BadMessage, Refused, SporedError
-from spored.files import Files
+from spored.files import stem_of
 from spored.options import parse
 from spored.programs import explain, find_program
 from spored.specs import Spec, count, member, parse_spec, text_bytes
@@ -36,17 +36,17 @@ def enter(words: list[str]) -> int:
         runner, key = (str(session.get(name) or "") for name in ("runner", "key"))
     except BadMessage as error:
         raise SporedError(f"the session is not understood: {error}", USAGE) from error
-    files = Files.of(text_bytes(spec.directory), *place)
+    stem = stem_of(text_bytes(spec.directory), *place)
     shown = sandbox.shown_paths(spec, runner)
-    private = spec.private_tmp and os.path.isdir(files.tmp)
+    private = spec.private_tmp and os.path.isdir(stem + b".tmp")
     attempt = f"{key}:{place[0]}:{place[2]}".encode("ascii")
     variables = as_bytes(shared(spec, runner, lambda path: private and sandbox.is_hidden(path, shown)))
-    variables.update(own(spec, text_bytes(spec.id), attempt, place[1], place[2], files.output))
+    variables.update(own(spec, text_bytes(spec.id), attempt, place[1], place[2], stem + b".out"))
     for name in _OF_THE_TERMINAL:
         if name in os.environ:
             variables[text_bytes(name)] = text_bytes(os.environ[name])
     if private:
-        _go_private(files.tmp, tuple(text_bytes(path) for path in shown))
+        _go_private(stem + b".tmp", tuple(text_bytes(path) for path in shown))
     return _become([text_bytes(word) for word in command], variables, spec)
 
 

@@ -14,6 +14,8 @@ from spored.attempts import Attempt
 from spored.processes import Process, log_of, snapshot
 
 Helper = Callable[[int], None]
+_COUNTED = 1 << 16
+"""Bytes of pids to look at: ten thousand children at once are counted by a census instead."""
 _FOREIGN = ""
 """Stands for the attempt of an orphan that belongs to none and is to be left alone."""
 
@@ -34,13 +36,15 @@ class Family:
         self._runner = runner
         self._me = os.getpid()
         self._children: dict[int, Attempt | Helper] = {}
-        self._orphans: dict[int, str | None] = {}
+        self.orphans: dict[int, str | None] = {}  #: inherited children that a census has seen, and their attempts if these are known
         self.leaders: dict[int, Attempt] = {}  #: by the pid that is also the number of the attempt's session
+        self._childless = False  #: the last look said that there is no child at all
         self._counter = _open_children_file()
 
     def add(self, pid: int, child: Attempt | Helper) -> None:
         """A process was made here: the first of an attempt, or a helper (called with its status at its end)."""
         self._children[pid] = child
+        self._childless = False
 
     def reap(self) -> list[tuple[Attempt, int, Any]]:
         """Collect all children that have died: attempts, with status and usage, are returned; helpers are called."""
@@ -49,13 +53,14 @@ class Family:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
             except ChildProcessError:
-                self._orphans.clear()
+                self.orphans.clear()
+                self._childless = True
                 return dead
             if pid == 0:
                 return dead
             child = self._children.pop(pid, None)
             if child is None:
-                self._orphans.pop(pid, None)
+                self.orphans.pop(pid, None)
             elif isinstance(child, Attempt):
                 dead.append((child, status, usage))
             else:
@@ -63,25 +68,12 @@ class Family:
 
     def has_orphans(self) -> bool | None:
         """Whether there are inherited children that no census has seen yet; None where the kernel does not tell cheaply."""
-        known = len(self._children) + len(self._orphans)
-        if not known:
-            return self._any_child()
+        if self._childless:
+            return False
         if self._counter < 0:
             return None
-        size = 1 << 16
-        data = os.pread(self._counter, size, 0)
-        return None if len(data) >= size - 4096 else data.count(b" ") > known
-
-    def _any_child(self) -> bool:
-        try:
-            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-        except ChildProcessError:
-            return False
-        return True
-
-    def orphans_of(self, attempt: str | None) -> bool:
-        """Whether an inherited child is known to belong to this attempt (None: whether there is one that may belong to any)."""
-        return attempt in self._orphans.values()
+        data = os.pread(self._counter, _COUNTED, 0)
+        return None if len(data) == _COUNTED else data.count(b" ") > len(self._children) + len(self.orphans)
 
     def census(self, logs: Callable[[], dict[bytes, str]]) -> Census:
         """Look at every process of the machine (some milliseconds). `logs` gives the attempt that writes to each log."""
@@ -97,7 +89,7 @@ class Family:
             owner = owners.of(process)
             if owner is None and not process.foreign:
                 strays.append(process)
-            self._orphans[process.pid] = _FOREIGN if process.foreign else owner
+            self.orphans[process.pid] = _FOREIGN if process.foreign else owner
         for process in everyone.values():
             owner = owners.of(process)
             if owner is not None:
@@ -169,4 +161,4 @@ def _open_children_file() -> int:
 
 def logs_of(attempts: Iterable[Attempt]) -> dict[bytes, str]:
     """The attempt that writes to each log."""
-    return {os.path.realpath(attempt.files.log): attempt.id for attempt in attempts}
+    return {os.path.realpath(attempt.log): attempt.id for attempt in attempts}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Mapping, Set
-from typing import NamedTuple
 
 Inside = Mapping[bytes, Set[bytes]]
 """For each directory below another, relative to it and itself the empty path: the names in it. A file has none."""
@@ -13,20 +12,9 @@ NOTHING: Inside = {b"": frozenset()}
 """An empty directory."""
 
 
-class Files(NamedTuple):
-    """The paths of one attempt."""
-
-    shard: bytes
-    log: bytes
-    output: bytes
-    tmp: bytes
-
-    @classmethod
-    def of(cls, directory: bytes, position: int, index: int, attempt: int) -> Files:
-        """A thousand positions to a shard, so that no directory grows huge."""
-        shard = b"%b/%d" % (directory, position // 1000)
-        stem = b"%b/%d-%d" % (shard, index, attempt)
-        return cls(shard, stem + b".log", stem + b".out", stem + b".tmp")
+def stem_of(directory: bytes, position: int, index: int, attempt: int) -> bytes:
+    """What the paths of an attempt's files begin with: a thousand positions to a shard, so that no directory grows huge."""
+    return b"%b/%d/%d-%d" % (directory, position // 1000, index, attempt)
 
 
 class Spares:
@@ -40,14 +28,11 @@ class Spares:
         """`mode`: the exact permissions, whatever the umask; None leaves them to it."""
         self._mode = mode
         self._spares: list[bytes] = []
-        self._fresh: tuple[int, int] | None = None
+        self._fresh_mode = self._fresh_owner = -1
         self._inside = NOTHING
 
-    def __bool__(self) -> bool:
-        return bool(self._spares)
-
-    def make(self, path: bytes, shard: bytes) -> None:
-        """Make the directory `path`, and `shard` around it if need be. One that is there stays as it is."""
+    def make(self, path: bytes) -> None:
+        """Make the directory `path`, and its shard if need be. One that is there stays as it is."""
         while self._spares:
             try:
                 os.rename(self._spares.pop(), path)
@@ -59,21 +44,26 @@ class Spares:
         except FileExistsError:
             return
         except FileNotFoundError:
+            shard = os.path.dirname(path)
             # makedirs gives its mode to the last directory only
             os.makedirs(os.path.dirname(shard), 0o700, exist_ok=True)
             os.makedirs(shard, 0o700, exist_ok=True)
             os.mkdir(path)
         if self._mode is not None:
             os.chmod(path, self._mode)
-        if self._fresh is None:
-            self._fresh = _nature(path)
+        if self._fresh_mode < 0:
+            status = os.lstat(path)
+            self._fresh_mode, self._fresh_owner = status.st_mode, status.st_uid
 
     def retire(self, path: bytes, inside: Inside = NOTHING) -> bool:
         """An attempt no longer needs `path`: keep it for the next one. False: it holds more than `inside`, or is not as it was made; it stays."""
         try:
-            if not _holds_only(path, inside) or _nature(path) != self._fresh:
+            if os.listdir(path) if inside is NOTHING else not _holds_only(path, inside):
                 return False
+            status = os.lstat(path)
         except OSError:
+            return False
+        if status.st_mode != self._fresh_mode or status.st_uid != self._fresh_owner:
             return False
         self._spares.append(path)
         self._inside = inside
@@ -84,11 +74,6 @@ class Spares:
         for path in self._spares:
             remove_empty(path, self._inside)
         self._spares.clear()
-
-
-def _nature(path: bytes) -> tuple[int, int]:
-    status = os.lstat(path)
-    return status.st_mode, status.st_uid
 
 
 def _holds_only(path: bytes, inside: Inside) -> bool:

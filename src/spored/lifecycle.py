@@ -79,7 +79,8 @@ class Lifecycle:
     def _begin(self, entry: Entry) -> None:
         attempt = Attempt(entry.id, entry.array, entry.position, entry.array_index, entry.number, now())
         try:
-            self._check_size(attempt.spec)
+            if not self.room.could_fit(attempt.spec):
+                raise Refused(self._too_large(attempt.spec))
             request, log = self.preparation.make(attempt)
         except Refused as error:
             self._write_starting(entry, attempt)
@@ -91,10 +92,9 @@ class Lifecycle:
         finally:
             os.close(log)
 
-    def _check_size(self, spec: Spec) -> None:
-        if not self.room.could_fit(spec):
-            needs, has = (f"{cpus / 1000:g} vCPUs and {memory} MiB" for cpus, memory in ((spec.cpus, spec.memory), (self.room.cpus, self.room.memory)))
-            raise Refused(f"it needs {needs}, more than this machine shares out ({has})")
+    def _too_large(self, spec: Spec) -> str:
+        needs, has = (f"{cpus / 1000:g} vCPUs and {memory} MiB" for cpus, memory in ((spec.cpus, spec.memory), (self.room.cpus, self.room.memory)))
+        return f"it needs {needs}, more than this machine shares out ({has})"
 
     def _write_starting(self, entry: Entry, attempt: Attempt) -> None:
         """From here on this attempt id never starts again."""
@@ -123,14 +123,16 @@ class Lifecycle:
         attempt.pid = pid
         self._family.leaders[pid] = attempt
         self._journal.write(f'{{"e":"started","a":"{attempt.id}","t":{time.time():.6f},"pid":{pid}}}\n', urgent=False)
-        self._set_limits(attempt)
-        if self.undertaker.dooms(attempt):
+        spec = attempt.spec
+        if spec.timeout_s is not None or spec.ttl_s is not None or self.deadlines:
+            self._set_limits(attempt)
+        if attempt.doomed:
             self.undertaker.leader_gone(attempt)
 
     def _set_limits(self, attempt: Attempt) -> None:
         spec = attempt.spec
         if spec.timeout_s is not None:
-            attempt.limits.append(self._loop.after(spec.timeout_s, lambda: self.stop(attempt, "timeout", spec.grace_s)))
+            attempt.limits = [self._loop.after(spec.timeout_s, lambda: self.stop(attempt, "timeout", spec.grace_s))]
         at = self.deadlines.pop(attempt.id, None)
         if at is not None:
             self.set_deadline(attempt, at)
@@ -162,15 +164,17 @@ class Lifecycle:
         """Take note of every process that has ended."""
         for attempt, status, usage in self._family.reap():
             self.exited(attempt, exit_of(status, usage))
-        self.undertaker.orphans_changed()
+        if not self.undertaker.idle:
+            self.undertaker.orphans_changed()
 
     def exited(self, attempt: Attempt, how: Exit) -> None:
         """The first process of an attempt has ended. What it left behind ends too, unless the instance is kept."""
         attempt.over = True
         attempt.exit = how
-        for timer in attempt.limits:
-            timer.cancel()
-        if self.undertaker.dooms(attempt):
+        if attempt.limits:
+            for timer in attempt.limits:
+                timer.cancel()
+        if attempt.doomed:
             self.undertaker.leader_gone(attempt)
         elif not attempt.spec.keep and self._has_leftovers(attempt):
             self.undertaker.doom(attempt, LEFTOVER_GRACE, self._settle)
@@ -179,10 +183,10 @@ class Lifecycle:
 
     def _has_leftovers(self, attempt: Attempt) -> bool:
         """What a glance shows; where it may miss something, a sweep comes later."""
-        orphans = self._family.has_orphans()
-        self._unsure = orphans is not False or self._family.orphans_of(None)
+        orphans, known = self._family.has_orphans(), self._family.orphans
+        self._unsure = orphans is not False or (bool(known) and None in known.values())
         if orphans is not None:
-            return orphans or self._family.orphans_of(attempt.id)
+            return orphans or (bool(known) and attempt.id in known.values())
         try:
             os.killpg(attempt.pid, 0)
         except ProcessLookupError:
@@ -214,7 +218,6 @@ class Lifecycle:
                 self.undertaker.sweep()
 
     def _close(self, attempt: Attempt) -> None:
-        attempt.settled = True
         self._journal.closed(attempt.segment)
         del self.running[attempt.id]
         attempt.array.running -= 1
@@ -268,7 +271,8 @@ class Lifecycle:
         self._journal.write(f'{{"e":"completed","a":"{attempt.id}","t":{time.time():.6f},"status":"{status}","message":{said}}}\n')
         if not attempt.spec.keep:
             grace = attempt.spec.grace_s
-            attempt.limits.append(self._loop.after(_COMPLETED_GRACE, lambda: self.stop(attempt, "completed", grace)))
+            timer = self._loop.after(_COMPLETED_GRACE, lambda: self.stop(attempt, "completed", grace))
+            attempt.limits = [*(attempt.limits or ()), timer]
 
     def times(self, attempt: Attempt) -> tuple[float, float | None]:
         """Seconds since it began, and until its instance ends (None: no end is set)."""

@@ -9,13 +9,15 @@ import signal
 import time
 from typing import Callable
 
+_CLOCK = time.CLOCK_BOOTTIME
+_clock_gettime = time.clock_gettime
 _LONGEST_WAIT = 60.0
 """A timer may be late by this much after a suspend, which epoll's clock does not count."""
 
 
 def now() -> float:
     """Seconds on a clock that never jumps and goes on while the machine is suspended."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
+    return _clock_gettime(_CLOCK)
 
 
 class Timer:
@@ -80,23 +82,21 @@ class Loop:
 
     def turn(self) -> None:
         """Wait until something happens, then call all it concerns."""
-        for fd, events in self._poll.poll(self._patience()):
+        timers = self._timers
+        if self._soon:
+            patience: float | None = 0.0
+        else:
+            patience = min(max(timers[0].due - now(), 0.0), _LONGEST_WAIT) if timers else None
+        for fd, events in self._poll.poll(patience):
             reader = self._readers.get(fd)  # an earlier call of this turn may have closed it
             if reader is not None:
                 reader(events)
-        if self._timers:
+        if timers and timers[0].due <= now():
             self._fire()
         while self._soon:
             calls, self._soon = self._soon, []
             for call in calls:
                 call()
-
-    def _patience(self) -> float | None:
-        if self._soon:
-            return 0.0
-        if not self._timers:
-            return None
-        return min(max(self._timers[0].due - now(), 0.0), _LONGEST_WAIT)
 
     def _fire(self) -> None:
         timers = self._timers

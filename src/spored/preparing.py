@@ -30,14 +30,14 @@ class Preparation:
 
     def make(self, attempt: Attempt) -> tuple[Request, int]:
         """Make all of it; the log comes open. Refused when the attempt cannot run, NoRoom when the disk is full."""
-        spec, array, files = attempt.spec, attempt.array, attempt.files
+        spec, array = attempt.spec, attempt.array
         log = -1
         try:
-            array.outputs.make(files.output, files.shard)
+            array.outputs.make(attempt.output)
             private = spec.private_tmp and self._private
             if private:
-                array.tmps.make(files.tmp, files.shard)
-            log = os.open(files.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+                array.tmps.make(attempt.tmp)
+            log = os.open(attempt.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if array.template is None:
                 array.template = prepare(spec, self._runner)
                 array.points = mount_points(array.template.shown)
@@ -51,24 +51,24 @@ class Preparation:
             if error.errno in _FULL:
                 raise NoRoom(str(error)) from error
             raise Refused(f"its files could not be made: {error}") from error
-        own = environment.own(spec, array.batch_id, attempt.id.encode("ascii"), attempt.index, attempt.number, files.output)
+        own = environment.own(spec, array.batch_id, attempt.id.encode("ascii"), attempt.index, attempt.number, attempt.output)
         group = None if attempt.cgroup is None else os.fsencode(attempt.cgroup) + b"/cgroup.procs"
-        return Request(attempt.id, array.template, own, files.log, files.tmp if private else None, group), log
+        return Request(attempt.id, array.template, own, attempt.log, attempt.tmp if private else None, group), log
 
     def discard(self, attempt: Attempt, keep_files: bool) -> None:
         """Remove the attempt's cgroup, its private /tmp (unless the files are to be kept), and its output directory when nothing is in it."""
-        array, files = attempt.array, attempt.files
+        array = attempt.array
         if attempt.cgroup is not None:
             cgroups.remove(attempt.cgroup)
-        if array.outputs.retire(files.output):
+        if array.outputs.retire(attempt.output):
             self._untidy.add(array)
         else:
-            remove_empty(files.output)
+            remove_empty(attempt.output)
         if attempt.spec.private_tmp and not keep_files:
-            if array.tmps.retire(files.tmp, array.points):
+            if array.tmps.retire(attempt.tmp, array.points):
                 self._untidy.add(array)
             else:
-                self.sweeper.remove(files.tmp, array.points)
+                self.sweeper.remove(attempt.tmp, array.points)
 
     def close(self) -> None:
         """The runner ends: remove what was kept for later."""

@@ -151,7 +151,8 @@ class Runner:
         waiting = len(self._lifecycle.waiting)
         if self._journal.urgent or not waiting:
             self._journal.flush()
-        self._heed_trouble()
+        if self._in_trouble or self._journal.trouble or self._lifecycle.trouble:
+            self._heed_trouble()
         place = (self._journal.segment, self._journal.offset)
         if place == self._told and not self._journal.pending:
             return

@@ -24,10 +24,10 @@ _CENSUS_SHARE = 20
 class _Doom:
     __slots__ = ("attempt", "kill_at", "many", "patience", "termed", "then")
 
-    def __init__(self, attempt: Attempt, kill_at: float, then: Callable[[Attempt], None]) -> None:
+    def __init__(self, attempt: Attempt, kill_at: float) -> None:
         self.attempt = attempt
         self.kill_at = kill_at
-        self.then = then
+        self.then: list[Callable[[Attempt], None]] = []
         self.termed = False
         self.many = False  #: it had more than its first process
         self.patience = 0.05
@@ -47,36 +47,32 @@ class Undertaker:
         self._earliest = 0.0
 
     def doom(self, attempt: Attempt, grace: float, then: Callable[[Attempt], None]) -> None:
-        """End every process of `attempt`, then call `then` once. Again: the shorter grace counts."""
+        """End every process of `attempt`, then call `then`. Again: the shorter grace counts, and the same `then` is called once."""
         kill_at = now() + grace
-        doom = self._doomed.get(attempt.id)
-        if doom is None:
-            self._doomed[attempt.id] = _Doom(attempt, kill_at, then)
-        else:
-            doom.kill_at = min(doom.kill_at, kill_at)
+        doom = self._doomed.setdefault(attempt.id, _Doom(attempt, kill_at))
+        doom.kill_at = min(doom.kill_at, kill_at)
+        if then not in doom.then:
+            doom.then.append(then)
+        attempt.doomed = True
         self._plan(0.0)
-
-    def dooms(self, attempt: Attempt) -> bool:
-        """Whether this attempt is being ended."""
-        return attempt.id in self._doomed
 
     def leader_gone(self, attempt: Attempt) -> None:
         """The first process of a doomed attempt has died (or, for one that was being made, has come to life)."""
         doom = self._doomed[attempt.id]
         alone = attempt.over and doom.termed and not doom.many and attempt.cgroup is None
-        if alone and self._family.has_orphans() is False and not self._family.orphans_of(attempt.id):
+        if alone and self._family.has_orphans() is False and attempt.id not in self._family.orphans.values():
             self._bury(doom)
         else:
             self._plan(0.0)
 
     def orphans_changed(self) -> None:
         """Inherited processes have died: perhaps the last of a doomed attempt."""
-        if any(doom.attempt.over for doom in self._doomed.values()) or self._condemned:
+        if self._condemned or (self._doomed and any(doom.attempt.over for doom in self._doomed.values())):
             self._plan(0.0)
 
     def sweep(self) -> None:
         """Look, in a while, for processes of attempts that have ended, unless there cannot be any."""
-        if self._family.has_orphans() is not False or self._family.orphans_of(None):
+        if self._family.has_orphans() is not False or None in self._family.orphans.values():
             self._plan(_SWEEP_WAIT)
 
     @property
@@ -126,7 +122,9 @@ class Undertaker:
 
     def _bury(self, doom: _Doom) -> None:
         del self._doomed[doom.attempt.id]
-        doom.then(doom.attempt)
+        doom.attempt.doomed = False
+        for call in doom.then:
+            call(doom.attempt)
 
     def _end_strays(self, census: Census, live: list[Attempt], moment: float) -> None:
         condemned, self._condemned = self._condemned, {}

@@ -13,10 +13,9 @@ _floor = 0
 
 def exit_of(status: int, usage: Any) -> Exit:
     """The end of a process from what wait4 said of it."""
-    signaled = os.WIFSIGNALED(status)
-    code = None if signaled else os.WEXITSTATUS(status)
-    number = os.WTERMSIG(status) if signaled else None
-    return Exit(code, number, usage.ru_utime, usage.ru_stime, _peak(usage.ru_maxrss), time.time())
+    number = os.WTERMSIG(status)
+    code, killer = (None, number) if number else (os.WEXITSTATUS(status), None)
+    return Exit(code, killer, usage.ru_utime, usage.ru_stime, _peak(usage.ru_maxrss), time.time())
 
 
 def _peak(maxrss: int) -> int | None:

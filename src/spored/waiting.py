@@ -35,7 +35,7 @@ class Room:
 
     def fits(self, spec: Spec) -> bool:
         """Whether one more child of this kind may run now."""
-        return self.known and self._cpus_taken + spec.cpus <= self.cpus and self._memory_taken + spec.memory <= self.memory
+        return self._cpus_taken + spec.cpus <= self.cpus and self._memory_taken + spec.memory <= self.memory
 
     def could_fit(self, spec: Spec) -> bool:
         """Whether it may run when nothing else does."""
@@ -85,25 +85,26 @@ class Waiting:
     def first(self) -> Entry | None:
         """The attempt to start now, which stays in its place until it is dropped; None when no one may start."""
         best: tuple[int, Entry] | None = None
-        for key in list(self._lines):
-            head = self._head(key)
-            if head is None:
-                del self._lines[key]
-            elif (best is None or head[0] < best[0]) and not _at_limit(head[1].array):
+        for line in [*self._lines.values()]:
+            head = self._head(line)
+            if head is not None and (best is None or head[0] < best[0]) and not _at_limit(head[1].array):
                 best = head
-        if best is None:
+        if best is None or not self._room.known:
             return None
         spec = best[1].array.spec
         # What can never fit is given out too, to be refused with a reason instead of waiting for ever.
-        return best[1] if self._room.fits(spec) or (self._room.known and not self._room.could_fit(spec)) else None
+        return best[1] if self._room.fits(spec) or not self._room.could_fit(spec) else None
 
-    def _head(self, key: str) -> tuple[int, Entry] | None:
-        line = self._lines[key]
-        while line:
-            if self._entries.get(line[0][1].id) is line[0][1]:
-                return line[0]
+    def _head(self, line: deque[tuple[int, Entry]]) -> tuple[int, Entry] | None:
+        entries = self._entries
+        while True:
+            head = line[0]
+            if entries.get(head[1].id) is head[1]:
+                return head
             line.popleft()
-        return None
+            if not line:
+                del self._lines[head[1].array.key]
+                return None
 
 
 def _at_limit(array: Array) -> bool:

@@ -65,7 +65,7 @@ class JobBook:
     def link(self, array: ArrayJob, *, statuses: Mapping[JobId, Status]) -> bool:
         """Note what an array still waits for; True when one of those has failed already.
 
-        An array that is not in the book although single children of it are waited for has been forgotten, so it had settled: it holds nobody.
+        An array that is not in the book although single children of it are waited for has succeeded as a whole, or was forgotten: it holds nobody.
         """
         waits = array.job.waits
         failed = False

@@ -51,8 +51,7 @@ def submit(state: EngineState, submission: Submission, depends_on: tuple[Depende
         key = draw_key()
     job, notes = make_job(submission, depends_on, around, job=_new_id(state, submission), key=key, at=state.now)
     if not submission.dry_run:
-        for job_id in {*job.waits.each, *(parent for parent, _ in job.waits.children)}:
-            state.adopt(job_id)
+        state.adopt_dependencies(job)
         statuses = {job_id: targets[job_id].status for job_id in job.waits.whole}
         array = state.book.submit(job, statuses=statuses, at=state.now, max_concurrent=submission.max_concurrent)
         state.batch.jobs.append(array)
@@ -65,10 +64,13 @@ def in_sequence(submission: Submission) -> tuple[Dependency, ...]:
 
 
 def _target(state: EngineState, job: JobId) -> Target:
-    array = state.book.by_id.get(job) or state.store.array(job)
-    if array is None:
+    array = state.book.by_id.get(job)
+    if array is not None:
+        return Target(job=job, status=array.parent_status, indexes=array.job.indexes)
+    target = state.store.target(job)
+    if target is None:
         raise NotFound(f"--depends-on: there is no array or job '{job}'")
-    return Target(job=job, status=array.parent_status, indexes=array.job.indexes)
+    return target
 
 
 def _new_id(state: EngineState, submission: Submission) -> JobId:
@@ -112,7 +114,7 @@ def terminate(state: EngineState, job: JobId, positions: Sequence[int] | None, *
 def retry(state: EngineState, job: JobId, positions: Sequence[int], *, dry_run: bool) -> Changed:
     """Run settled children again, under the same id and their next attempt number."""
     array = _known(state, job)
-    state.adopt_dependencies(array)
+    state.adopt_dependencies(array.job)
     so_far = state.store.attempts_made(array.job.key)
     made = {position: so_far.get(position, 0) for position in positions}
     change = control.retry(state.book, array, made, statuses=state.whole_statuses(array), at=state.now, dry_run=dry_run)

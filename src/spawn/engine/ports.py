@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.dependencies import Target
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
@@ -88,6 +89,9 @@ class Store(Protocol):
 
     def array_by_key(self, key: ArrayKey) -> ArrayJob | None:
         """One array, settled or not, loaded anew from the store."""
+
+    def target(self, job: JobId) -> Target | None:
+        """What has to be known of a job that another one wants to wait for; its children are not loaded."""
 
     def statuses(self, jobs: Collection[JobId]) -> dict[JobId, Status]:
         """The statuses of these jobs' parents, without those that are unknown."""

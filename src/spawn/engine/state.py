@@ -11,6 +11,7 @@ from spawn.domain.arrays import ArrayJob
 from spawn.domain.book import JobBook
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
+from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
 from spawn.domain.scheduling import Standing, dispatch
 from spawn.domain.states import InstanceState, Status
@@ -56,7 +57,7 @@ class EngineState:
         """Start a turn; the first one reads everything that has not settled from the store."""
         self.now = now
         self.batch = Batch.empty()
-        self.starts, self.acts = [], []
+        self.starts = []
         if not self._loaded:
             self._load()
         while self._gone:
@@ -104,8 +105,9 @@ class EngineState:
             self._acted = False
             for array, attempts in self.starts:
                 self.provider.start(array, attempts)
-        for act in self.acts:
-            act()
+        while self.acts:  # what fails stays, and is done when the provider is back
+            self.acts[0]()
+            del self.acts[0]
         if self.batch.place is not None:
             self.provider.acknowledge(self.batch.place)
         for array in self.book.evict_settled():
@@ -238,7 +240,7 @@ class EngineState:
         for array in arrays:
             self.book.add(array)
         for array in arrays:
-            self.adopt_dependencies(array)
+            self.adopt_dependencies(array.job)
         for array in arrays:
             if array.count(Status.SUBMITTED) or array.count(Status.PENDING):
                 self.book.admit(array, statuses=self.whole_statuses(array), at=self.now)
@@ -258,10 +260,12 @@ class EngineState:
                 self.book.add(array)
         return array
 
-    def adopt_dependencies(self, array: ArrayJob) -> None:
-        """Bring into the book every array of which single children are waited for."""
-        for job in {*array.job.waits.each, *(job for job, _ in array.job.waits.children)}:
-            self.adopt(job)
+    def adopt_dependencies(self, job: Job) -> None:
+        """Bring into the book every array of which single children are waited for, but those that have succeeded as a whole."""
+        wanted = {*job.waits.each, *(parent for parent, _ in job.waits.children)} - set(self.book.by_id)
+        for parent, status in self.store.statuses(wanted).items():
+            if status is not Status.SUCCEEDED:
+                self.adopt(parent)
 
     def whole_statuses(self, array: ArrayJob) -> dict[JobId, Status]:
         """The statuses of the jobs waited for as wholes; one that has been forgotten had settled, and counts as it did then."""

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.dependencies import Target
 from spawn.domain.errors import StoreUnavailable
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
@@ -118,6 +119,11 @@ class MemoryStore:
     def array_by_key(self, key: ArrayKey) -> ArrayJob | None:
         """One array by the key in its instance ids, loaded anew."""
         return _loaded(self._jobs[key]) if key in self._jobs else None
+
+    def target(self, job: JobId) -> Target | None:
+        """What has to be known of a job that another one wants to wait for."""
+        found = self.array(job)
+        return None if found is None else Target(job=job, status=found.parent_status, indexes=found.job.indexes)
 
     def statuses(self, jobs: Collection[JobId]) -> dict[JobId, Status]:
         """The statuses of these jobs' parents, without those that are unknown."""

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.dependencies import Target
 from spawn.domain.errors import ConfigurationError, StoreUnavailable
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
@@ -164,6 +165,11 @@ class SqliteStore:
         with self._failures():
             for row in self.reader.execute(self._q["children"], (key_number(key),)):
                 yield row[0], ChildRecord(*row[1:])
+
+    def target(self, job: JobId) -> Target | None:
+        """What has to be known of a job that another one wants to wait for; its children are not loaded."""
+        row = self.job(job)
+        return None if row is None else Target(job=job, status=row.status, indexes=row.job.indexes)
 
     def statuses(self, jobs: Collection[JobId]) -> dict[JobId, Status]:
         """The statuses of these jobs' parents, without those that are unknown."""
