@@ -35,7 +35,7 @@ from spawn.store.sqlite import SqliteStore
 STORE_NAME = "store.db"
 LOCK_NAME = "engine.lock"
 IDLE_EXIT = timedelta(minutes=30)
-_LOOK_FOR_IDLENESS_S = 20.0
+_LOOK_EVERY_S = 2.0
 _OTHER_ENGINE_WITHIN_S = 30.0
 _log = logging.getLogger("spawn.engine")
 
@@ -85,6 +85,8 @@ class EngineProcess:
         self._terminate = False
         self._stopping = False
         self._ended = threading.Event()
+        self._socket_path = state_dir / SOCKET_NAME
+        self._socket_inode = 0
         service = Service(engine=self.engine, records=self.store, files=self.files, clock=self.clock)
         self._server = make_server(native_app(native_routes(service, self), seen=self._note_request))
 
@@ -100,7 +102,7 @@ class EngineProcess:
             "schema_version": SCHEMA_VERSION,
             "pid": os.getpid(),
             "runner_pid": self.provider.runner_pid,
-            "socket": str(self.state_dir / SOCKET_NAME),
+            "socket": str(self._socket_path),
             "store": str(self.store.path),
             "version": __version__,
             "started_at": iso(self.started_at),
@@ -120,6 +122,8 @@ class EngineProcess:
             if terminate:
                 self._terminate = True
                 terminate_everything(self.engine)
+            # before any waiting client is answered: one that finds no socket knows that the engine ended on purpose
+            self._socket_path.unlink(missing_ok=True)
             self._stopping = True
             self._server.should_exit = True
 
@@ -134,40 +138,57 @@ class EngineProcess:
         self.provider.connect(self.engine.wake)
         self.engine.turn()
         loop = threading.Thread(target=self.engine.run, name="engine")
-        sock = listen(self.state_dir / SOCKET_NAME)
+        sock = listen(self._socket_path)
+        self._socket_inode = self._socket_path.stat().st_ino
         loop.start()
-        threading.Thread(target=self._end_when_idle, name="idle", daemon=True).start()
+        threading.Thread(target=self._watch_over, name="watch", daemon=True).start()
         ready()
         try:
             self._server.run(sockets=[sock])
         finally:
-            # a client that finds no socket knows that the engine ended on purpose
-            (self.state_dir / SOCKET_NAME).unlink(missing_ok=True)
+            if self._is_reachable():
+                self._socket_path.unlink(missing_ok=True)
             self._ended.set()
             self.engine.close()
             loop.join()
             self.provider.close(terminate=self._terminate, grace_s=5.0)
             self.store.close()
 
-    def _end_when_idle(self) -> None:
-        while not self._ended.wait(min(_LOOK_FOR_IDLENESS_S, self.idle_exit.total_seconds())):
-            idle_s = time.monotonic() - self._seen
-            try:
-                busy = self.store.counts()[0] or self.store.next_instance_end() is not None
-            except SpawnError:
-                continue
-            if not busy and idle_s >= self.idle_exit.total_seconds():
-                _log.info("nothing to do for %.0f s: ending", idle_s)
+    def _is_reachable(self) -> bool:
+        """Whether the socket is still where clients look for it."""
+        try:
+            return self._socket_path.stat().st_ino == self._socket_inode
+        except OSError:
+            return False
+
+    def _watch_over(self) -> None:
+        """End when nobody can reach this engine any more, when its store is gone, or when it has had nothing to do for long."""
+        while not self._ended.wait(_LOOK_EVERY_S):
+            if self.is_stopping():
+                return
+            if not self._is_reachable() or not self.store.is_in_place():
+                _log.error("the socket or the store was removed: ending; what runs goes on, and the next engine takes it over")
+                self.stop(terminate=False)
+                return
+            if self._is_idle():
+                _log.info("nothing to do for %.0f s: ending", self.idle_exit.total_seconds())
                 self.stop(terminate=True)
                 return
+
+    def _is_idle(self) -> bool:
+        if time.monotonic() - self._seen < self.idle_exit.total_seconds():
+            return False
+        try:
+            return not self.store.counts()[0] and self.store.next_instance_end() is None
+        except SpawnError:
+            return False
 
 
 def run_engine(state_dir: Path, ready_fd: int) -> int:
     """The engine's process: take the lock, start, say so on `ready_fd`, serve. The exit code."""
     try:
-        lock = _take_lock(state_dir)
+        lock = _take_lock_or_find_other(state_dir)
         if lock is None:
-            _wait_for_other(state_dir)
             _say(ready_fd, {"ready": True})
             return 0
         process = EngineProcess(state_dir)
@@ -184,10 +205,30 @@ def run_engine(state_dir: Path, ready_fd: int) -> int:
     return 0
 
 
-def _take_lock(state_dir: Path) -> int | None:
-    """Hold the lock of this state directory for as long as the process lives; None when another engine holds it."""
+def _take_lock_or_find_other(state_dir: Path) -> int | None:
+    """Hold the lock of this state directory for as long as the process lives; None when another engine answers there."""
+    _make_own(state_dir)
+    until = time.monotonic() + _OTHER_ENGINE_WITHIN_S
+    while (lock := _take_lock(state_dir)) is None:
+        sock = connect(state_dir / SOCKET_NAME)
+        if sock is not None:
+            sock.close()
+            return None
+        if time.monotonic() > until:
+            holder = (state_dir / LOCK_NAME).read_text().strip()
+            raise Unavailable(f"the engine of process {holder} holds {state_dir / LOCK_NAME} but does not answer: `kill {holder}` ends it, then try again")
+        time.sleep(0.02)
+    return lock
+
+
+def _make_own(state_dir: Path) -> None:
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if state_dir.stat().st_uid != os.geteuid():
+        raise ConfigurationError(f"the state directory {state_dir} belongs to another user: set SPAWN_STATE_DIR to a directory of your own")
     state_dir.chmod(0o700)
+
+
+def _take_lock(state_dir: Path) -> int | None:
     lock = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -197,16 +238,6 @@ def _take_lock(state_dir: Path) -> int | None:
     os.truncate(lock, 0)
     os.write(lock, f"{os.getpid()}\n".encode())
     return lock
-
-
-def _wait_for_other(state_dir: Path) -> None:
-    """Wait until the engine that holds the lock answers, or lets go of it."""
-    until = time.monotonic() + _OTHER_ENGINE_WITHIN_S
-    while (sock := connect(state_dir / SOCKET_NAME)) is None:
-        if time.monotonic() > until:
-            raise Unavailable(f"another engine holds {state_dir / LOCK_NAME} but does not answer: see {state_dir / 'engine.log'}")
-        time.sleep(0.02)
-    sock.close()
 
 
 def _say(ready_fd: int, line: dict[str, Any]) -> None:

@@ -196,6 +196,8 @@ class Session(Struct, frozen=True, kw_only=True):
     """What `spored enter` needs to enter a member's view (docs/wire.md)."""
 
     spec: dict[str, Any]
+    runner: str
+    key: str
     position: int
     index: int | None
     attempt: int

@@ -50,8 +50,9 @@ def submit(state: EngineState, submission: Submission, depends_on: tuple[Depende
     while state.store.array_by_key(key) is not None or key in state.book.by_key:
         key = draw_key()
     job, notes = make_job(submission, depends_on, around, job=_new_id(state, submission), key=key, at=state.now)
+    state.adopt_dependencies(job)
+    _refuse_failed_children(state, job)
     if not submission.dry_run:
-        state.adopt_dependencies(job)
         statuses = {job_id: targets[job_id].status for job_id in job.waits.whole}
         array = state.book.submit(job, statuses=statuses, at=state.now, max_concurrent=submission.max_concurrent)
         state.batch.jobs.append(array)
@@ -71,6 +72,14 @@ def _target(state: EngineState, job: JobId) -> Target:
     if target is None:
         raise NotFound(f"--depends-on: there is no array or job '{job}'")
     return target
+
+
+def _refuse_failed_children(state: EngineState, job: Job) -> None:
+    for parent, index in job.waits.children:
+        array = state.book.by_id.get(parent)
+        position = array.job.indexes.position_of(index) if array is not None and array.job.indexes is not None else 0
+        if array is not None and position is not None and array.status_of(position) is Status.FAILED:
+            raise Conflict(f"--depends-on: {parent}:{index} has failed, so what waits for it would never run: `spawn retry {parent} {index}` first")
 
 
 def _new_id(state: EngineState, submission: Submission) -> JobId:

@@ -158,6 +158,9 @@ class AttemptFiles(Protocol):
     def output(self, job: Job, position: int, attempt: int) -> Path:
         """The attempt's TASK_OUTPUT_DIR."""
 
+    def runner_directory(self, job: Job) -> str:
+        """The directory of the runner that makes the attempts of a job."""
+
     def session_spec(self, job: Job) -> Mapping[str, object]:
         """What `spored enter` has to know of the array (docs/wire.md, "spec")."""
 

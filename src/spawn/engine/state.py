@@ -10,15 +10,16 @@ from functools import partial
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.book import JobBook
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
+from spawn.domain.instances import OnComplete
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
 from spawn.domain.scheduling import Standing, dispatch
-from spawn.domain.states import InstanceState, Status
+from spawn.domain.states import SETTLED, InstanceState, Status
 from spawn.engine.attempts import outcome_of, record_of
 from spawn.engine.news import AllLost, Dropped, Ended, Lost, ProviderEvent, Started
 from spawn.engine.ports import Provider, Store
-from spawn.engine.records import Batch, InstanceEnd, LateExit
+from spawn.engine.records import AttemptRecord, Batch, InstanceEnd, LateExit
 
 _SMOOTHING = 0.2
 
@@ -141,15 +142,20 @@ class EngineState:
         under_way = array.under_way[attempt.position]
         record = record_of(event, array, attempt.position, under_way, outcome, event.at)
         self.book.ended(attempt, outcome, event.at)
-        if record.instance is not InstanceState.TERMINATED:
-            settled = array.status_of(attempt.position) in (Status.SUCCEEDED, Status.FAILED)
-            if not settled:  # another attempt follows, in an instance of its own
-                record = record._replace(instance=InstanceState.TERMINATED, instance_ends_at=None)
-            if not settled or record.instance is InstanceState.STOPPED:
-                self.release(array, [(attempt.position, attempt.attempt)], keep_files=settled)
+        record = self._settle_instance(array, attempt, record)
         self.batch.attempts.append(record)
         if under_way.started_at is not None:
             self._note_duration(attempt.key, (event.at - under_way.started_at) / 1000)
+
+    def _settle_instance(self, array: ArrayJob, attempt: AttemptId, record: AttemptRecord) -> AttemptRecord:
+        """Have the provider end what an array's instances would otherwise be kept for; another attempt gets an instance of its own."""
+        if array.job.lifetime.on_complete is OnComplete.TERMINATE:
+            return record
+        if array.status_of(attempt.position) not in SETTLED:
+            record = record._replace(instance=InstanceState.TERMINATED, instance_ends_at=None)
+        if record.instance is not InstanceState.RUNNING:
+            self.release(array, [(attempt.position, attempt.attempt)], keep_files=record.instance is InstanceState.STOPPED)
+        return record
 
     def _call_back_halted(self) -> None:
         while self.book.halted:

@@ -41,6 +41,7 @@ class SqliteStore:
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute("PRAGMA synchronous=FULL")
             _migrate(self._writer, path)
+        self._inode = path.stat().st_ino
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
@@ -65,6 +66,13 @@ class SqliteStore:
         with self._failures():
             return self.reader.execute(self._q[query], parameters).fetchall()
 
+    def is_in_place(self) -> bool:
+        """Whether the file is still where it was opened: what is written to one without a name would be lost."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
     def close(self) -> None:
         """Close every connection."""
         with self._guard:
@@ -86,6 +94,8 @@ class SqliteStore:
         """Write a turn of the loop, all or nothing; raises StoreUnavailable, and then nothing is written."""
         with self._failures():
             _require_room(self.path.parent)
+            if not self.is_in_place():
+                raise StoreUnavailable(f"the store {self.path} was removed or replaced while the engine ran: `spawn engine stop`, then try again")
             self._writer.execute("BEGIN IMMEDIATE")
             try:
                 self._write(batch)

@@ -10,6 +10,9 @@ MOST_BYTES: Final = 1 << 20
 
 _BLOCK: Final = 1 << 16
 
+_LONGEST_LINE: Final = 500
+"""Characters of a line that a summary shows; a progress bar writes its line over and over, and only the last of it counts."""
+
 
 class Piece(NamedTuple):
     """Some bytes of a log, and the offset after them."""
@@ -48,5 +51,7 @@ def last_lines(path: Path, count: int) -> Piece:
 
 
 def tail_of(path: Path, count: int) -> list[str]:
-    """The last lines as text, whatever bytes they are made of."""
-    return last_lines(path, count).content.decode("utf-8", errors="replace").splitlines()
+    """The last lines as text, whatever bytes they are made of, each cut to its last 500 characters."""
+    text = last_lines(path, count).content.decode("utf-8", errors="replace")
+    lines = [line.rstrip("\r").rpartition("\r")[2] for line in text.split("\n")]
+    return [line if len(line) <= _LONGEST_LINE else f"…{line[-_LONGEST_LINE:]}" for line in lines if line][-count:]

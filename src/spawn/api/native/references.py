@@ -67,24 +67,29 @@ class References:
         return self.records.job(ids[0]) if ids else None
 
     def member(self, text: str) -> Member:
-        """The child that a member's reference names."""
+        """The child that a member's reference names. What is the id or name of a job as it stands is never taken apart."""
         if text.startswith("i-"):
             return self._of_instance(text)
-        for mark in ":/_-":
-            head, found, tail = text.rpartition(mark)
-            if found and tail.replace("_", "").isdigit() and (row := self._array(head)) is not None:
-                return Member(row, self._position(row, int(tail)))
-        row = self.job(text)
+        row = self._exact(text) or self._named(text)
+        if row is None or row.job.is_array:
+            member = self._index_of(text)
+            if member is not None:
+                return member
+            row = row or self.job(text)
         if row.job.is_array:
-            raise UsageError(f"'{text}' is an array of {row.job.size}: name one of its members, such as {row.job.child_id(0)}")
+            raise UsageError(f"'{text}' is an array of {row.job.size}: name one of its members, such as {row.job.child_id(row.job.size - 1)}")
         return Member(row, 0)
 
-    def _array(self, text: str) -> JobRow | None:
-        try:
-            row = self.job(text)
-        except NotFound:
-            return None
-        return row if row.job.is_array else None
+    def _index_of(self, text: str) -> Member | None:
+        """ARRAY:INDEX, ARRAY/INDEX and ARRAY_INDEX, where the array may be given by any reference; NAME-INDEX, by its whole name or id."""
+        for mark in ":/_-":
+            head, found, tail = text.rpartition(mark)
+            if not found or not tail.replace("_", "").isdecimal():
+                continue
+            row = self._exact(head) or self._named(head) or (self._prefixed(head) if mark != "-" else None)
+            if row is not None and row.job.is_array:
+                return Member(row, self._position(row, int(tail)))
+        return None
 
     def _position(self, row: JobRow, index: int) -> int:
         indexes = row.job.indexes

@@ -150,6 +150,8 @@ class Service:
         return {
             "schema_version": SCHEMA_VERSION,
             "spec": self.files.session_spec(row.job),
+            "runner": self.files.runner_directory(row.job),
+            "key": row.job.key,
             "position": position,
             "index": member.index,
             "attempt": member.attempt,

@@ -36,6 +36,10 @@ class LocalFiles:
         """What the attempt sees as /tmp, when it has one of its own."""
         return self._stem(job, position, attempt, "tmp")
 
+    def runner_directory(self, _: Job) -> str:
+        """The directory of this machine's runner."""
+        return str(self.runner)
+
     def session_spec(self, job: Job) -> Mapping[str, object]:
         """What `spored enter` has to know of the array."""
         return spec_of(job, directory=self.directory(job), runner_directory=self.runner, max_concurrent=None, memory_limit=False)

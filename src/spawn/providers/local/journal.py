@@ -14,6 +14,10 @@ MOST_BYTES = 1 << 20
 """How much of the journal one turn takes: about 4,000 attempts."""
 
 
+LONGEST_MESSAGE = 1000
+"""Characters kept of what a script says with `spored complete --message`."""
+
+
 class _Line(msgspec.Struct):
     e: str
     t: float
@@ -38,6 +42,8 @@ class JournalReader:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
+        self._seen: tuple[int, int] | None = None
+        self._found: str | None = None
 
     def read(self, place: str | None, *, now: Instant) -> News:
         """The events after a place, as much as one turn takes. A place in another journal means that everything before is lost."""
@@ -45,7 +51,7 @@ class JournalReader:
         present = self._segments()
         if not present:
             return News([], place, False)
-        if segment not in present:
+        if segment not in present or not self._is_of(identity, segment):
             segment, offset = min(present), 0
         data, more = self._bytes(segment, offset, more_segments=segment < max(present))
         events: list[ProviderEvent] = []
@@ -61,6 +67,20 @@ class JournalReader:
         if not data and segment < max(present):
             segment, offset, more = min(number for number in present if number > segment), 0, True
         return News(events, None if identity is None else f"{identity} {segment} {offset}", more)
+
+    def _is_of(self, identity: str | None, segment: int) -> bool:
+        """Whether a segment belongs to this journal: an offset means nothing in another one that took its place."""
+        path = self._directory / f"{segment:06d}.jsonl"
+        try:
+            inode = path.stat().st_ino
+            if self._seen != (segment, inode):
+                with path.open("rb") as file:
+                    line = file.readline()
+                self._found = _DECODER.decode(line).id if line.endswith(b"\n") else None
+                self._seen = (segment, inode)
+        except FileNotFoundError:
+            return False
+        return self._found == identity
 
     def _segments(self) -> set[int]:
         try:
@@ -99,7 +119,7 @@ def _event(line: _Line) -> ProviderEvent | None:
         case "ended":
             return Ended(attempt, at, EndKind(line.code, line.signal, line.why), Usage(line.user + line.system, line.maxrss))
         case "completed":
-            return Completed(attempt, at, line.status == "success", line.message)
+            return Completed(attempt, at, line.status == "success", None if line.message is None else line.message[:LONGEST_MESSAGE])
         case "refused":
             return Refused(attempt, at, line.reason)
         case "dropped":
