@@ -90,6 +90,7 @@ def _become(command: list[bytes], variables: dict[bytes, bytes], spec: Spec) -> 
         program = find_program(command[0], variables[b"PATH"], workdir)
     except Refused as error:
         raise SporedError(str(error), _NOT_EXECUTABLE if "executable" in str(error) else _NOT_FOUND) from error
+    os.umask(spec.umask)
     try:
         os.execve(program, command, variables)
     except OSError as error:

@@ -45,6 +45,16 @@ class Journal:
     def _path(self, segment: int) -> str:
         return os.path.join(self._directory, segment_name(segment))
 
+    def is_there(self) -> bool:
+        """Whether the file that is being written still has its name: what is written to one without a name, no one will read."""
+        if self._fd < 0:
+            return True
+        try:
+            there, held = os.stat(self._path(self.segment)), os.fstat(self._fd)
+        except OSError:
+            return False
+        return (there.st_dev, there.st_ino) == (held.st_dev, held.st_ino)
+
     @property
     def pending(self) -> bool:
         """Whether there are lines that are not in the file yet."""

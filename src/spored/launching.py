@@ -26,6 +26,7 @@ class Template(NamedTuple):
     environment: dict[bytes, bytes]
     workdir: bytes
     shown: tuple[bytes, ...]  #: what a private /tmp must not hide
+    umask: int
 
 
 class Request(NamedTuple):
@@ -56,7 +57,7 @@ def prepare(spec: Spec, runner: str) -> Template:
     else:
         argv = [text_bytes(word) for word in spec.argv or ()]
     program = find_program(argv[0], environment[b"PATH"], workdir)
-    return Template(program, argv, environment, workdir, tuple(text_bytes(path) for path in shown))
+    return Template(program, argv, environment, workdir, tuple(text_bytes(path) for path in shown), spec.umask)
 
 
 def _write_script(directory: str, script: str) -> bytes:
@@ -81,6 +82,7 @@ def spawn(request: Request, log: int) -> int:
     if request.cgroup is not None:
         _check(template, request)
         program, argv = b"/bin/sh", [b"/bin/sh", b"-c", _JOIN_CGROUP, request.cgroup, template.program, *argv[1:]]
+    mine = os.umask(template.umask)
     try:
         return os.posix_spawn(
             program,
@@ -92,6 +94,8 @@ def spawn(request: Request, log: int) -> int:
         )
     except OSError as error:
         raise _refused(error, template, request) from error
+    finally:
+        os.umask(mine)
 
 
 def _check(template: Template, request: Request) -> None:

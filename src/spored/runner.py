@@ -30,6 +30,7 @@ from spored.sweeper import Sweeper
 _NUDGE = 0.05
 """Seconds for which news may wait while there is more to start."""
 _RETRY = 0.5
+_LOOK_HOME = 2.0
 """Seconds between attempts to write to a full disk."""
 _TERM_GRACE = 10.0
 _LAST_PATIENCE = 60.0
@@ -98,6 +99,7 @@ class Runner:
         self._server = Server(self._loop, home.path, self._control.hear)
         self._control.server = self._server
         self._housekeep()
+        self._watch_home()
 
     def _prepare_process(self) -> None:
         try:
@@ -183,15 +185,12 @@ class Runner:
             log(f"nothing new starts: {trouble}" if trouble else "the disk takes writes again")
 
     def _housekeep(self) -> None:
-        """From time to time: end when there is nothing to do any more, or when the directory is gone."""
+        """From time to time: end when there is nothing to do any more."""
         self._loop.after(min(max(self._idle_exit / 4, 0.05), 30.0), self._housekeep)
         lifecycle = self._lifecycle
         busy = bool(lifecycle.running or lifecycle.waiting or lifecycle.kept) or not (self._sweeper.idle and lifecycle.undertaker.idle)
         if not busy:
             os.chdir("/")
-        if not busy and not self._home.is_mine:
-            log("the directory of this runner is gone")
-            self._done = True
         if busy or self._server.engine is not None:
             self._idle_since = None
         elif self._idle_since is None:
@@ -199,6 +198,13 @@ class Runner:
         elif now() - self._idle_since >= self._idle_exit:
             log("nothing to do")
             self._done = True
+
+    def _watch_home(self) -> None:
+        """End, with everything that runs, when what is written down here can be read by no one any more."""
+        self._loop.after(_LOOK_HOME, self._watch_home)
+        if self._closing is None and not (self._home.is_mine and self._journal.is_there()):
+            log("the directory or the journal of this runner was removed")
+            self._shut_down(0.0)
 
     def _shut_down(self, grace: float) -> None:
         """Stop everything, write it down, and end. Again: the shorter grace counts."""

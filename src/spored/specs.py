@@ -43,6 +43,7 @@ class Spec:
     compat_env: bool
     queue: str
     compute_environment: str
+    umask: int
 
 
 def member(message: dict[str, Any], name: str, kind: type[T], where: str = "") -> T:
@@ -128,6 +129,7 @@ def spec_of_remains(directory: str) -> Spec:
         compat_env=False,
         queue="",
         compute_environment="",
+        umask=0o077,
     )
 
 
@@ -163,4 +165,5 @@ def parse_spec(message: dict[str, Any]) -> Spec:
         compat_env=member(message, "compat_env", bool, where),
         queue=member(message, "queue", str, where),
         compute_environment=member(message, "compute_environment", str, where),
+        umask=count(message, "umask", where) & 0o777,
     )

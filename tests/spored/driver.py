@@ -198,6 +198,7 @@ class Runner:
             "compat_env": True,
             "queue": "default",
             "compute_environment": "local",
+            "umask": 0o022,
         }
         return {**base, **members}
 

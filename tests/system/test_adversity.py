@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -11,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import Shell, eventually
+from tests.system.conftest import Shell, alive, eventually
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small file system")
 
@@ -126,3 +127,44 @@ def test_a_read_only_state_directory_is_named(shell: Shell) -> None:
         subprocess.run(["umount", str(shell.state)], check=True)
     assert one_sentence(refused.err)
     assert str(shell.state) in refused.err
+
+
+def test_an_engine_whose_socket_was_removed_gives_way_to_another(shell: Shell) -> None:
+    first = shell.engine()["pid"]
+    (shell.state / "engine.sock").unlink()
+    assert shell.launch("--wait", "--", "true")
+    assert shell.engine()["pid"] != first
+
+
+def test_a_store_that_was_removed_is_not_written_to_any_more(shell: Shell) -> None:
+    shell.launch("--wait", "--", "true")
+    pid = shell.engine()["pid"]
+    (shell.state / "store.db").unlink()
+    refused = shell("launch", "--", "true", code=None)
+    assert refused.code in (0, 6)  # 0: the engine had given way to a new one, with a new store, already
+    assert refused.code == 0 or "was removed" in refused.err
+    eventually(lambda: not alive(pid))
+    array = shell.launch("--wait", "--", "true")
+    assert shell.array(array)["counts"]["SUCCEEDED"] == 1
+
+
+def test_a_journal_that_was_removed_loses_what_ran_and_not_the_array(shell: Shell) -> None:
+    flag = shell.cwd / "up"
+    array = shell.launch(
+        "--array", "3", "--retries", "1", "--", "sh", "-c", f"[ $TASK_ATTEMPT = 2 ] || [ $TASK_ARRAY_INDEX = 2 ] || {{ touch {flag}; sleep 1000; }}"
+    )
+    eventually(flag.exists)
+    eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 2)
+    shutil.rmtree(shell.state / "runner" / "journal")
+    shell("wait", array)
+    assert [member["attempt"] for member in shell.members(array)] == [2, 2, 1]
+
+
+def test_the_state_directory_of_someone_else_is_refused(shell: Shell) -> None:
+    if os.geteuid() != 0:
+        pytest.skip("only root can make a directory of someone else's")
+    shell.state.mkdir(mode=0o777)
+    os.chown(shell.state, 65534, 65534)
+    refused = shell("list", code=3)
+    assert one_sentence(refused.err)
+    assert "another user" in refused.err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,44 @@ def test_forgetting_leaves_no_files(shell: Shell) -> None:
     shell("rm", array, "--yes")
     eventually(lambda: not Path(directory).exists())
     shell("status", array, code=4)
+
+
+def test_single_jobs_are_named_by_id_name_and_last(shell: Shell) -> None:
+    jobs = [shell.launch("--wait", "--name", f"job-{word}", "--", "echo", word) for word in ("one", "two")]
+    for reference, word in ((jobs[0], "one"), (jobs[1], "two"), ("last", "two"), ("job-one", "one")):
+        assert shell("logs", reference).lines == [word]
+        assert shell("connect", reference, "--", "echo", "here").lines == ["here"]
+
+
+def test_children_have_the_umask_of_whoever_launched_them(shell: Shell) -> None:
+    before = os.umask(0o027)
+    try:
+        array = shell.launch("--wait", "--", "sh", "-c", f"umask; touch {shell.cwd}/made")
+    finally:
+        os.umask(before)
+    assert shell("logs", array).lines == ["0027"]
+    assert (shell.cwd / "made").stat().st_mode & 0o777 == 0o640
+
+
+def test_the_private_tmp_of_a_lost_attempt_goes_with_its_instance(shell: Shell) -> None:
+    if why := shell.engine()["features"]["private_tmp"]:
+        pytest.skip(f"no private /tmp here: {why}")
+    array = shell.launch("--array", "1", "--user-data", "#!/bin/sh\necho big > /tmp/big\nsleep 1000\n")
+    directory = Path(shell.array(array)["directory"])
+    eventually(lambda: list(directory.rglob("big")))
+    shell.kill(shell.engine()["runner_pid"])
+    shell("wait", array, code=7)
+    eventually(lambda: not list(directory.rglob("*.tmp")))
+
+
+def test_a_session_ends_with_its_instance(shell: Shell) -> None:
+    array = shell.launch("--array", "1", "--wait", "--user-data", "#!/bin/sh\nspored status >/dev/null\n")
+    pid = int(shell("connect", f"{array}:0", "--", "sh", "-c", "spored status >/dev/null; setsid sleep 4321 >/dev/null 2>&1 & echo $!").out)
+    shell("terminate", array, "--yes")
+    eventually(lambda: not alive(pid))
+
+
+def test_what_waits_for_an_index_that_failed_is_refused(shell: Shell) -> None:
+    array = shell("launch", "-q", "--array", "2", "--wait", "--", "sh", "-c", "exit $TASK_ARRAY_INDEX", code=7).out.strip()
+    assert f"{array}:1" in shell("launch", "--depends-on", f"{array}:1", "--", "true", code=5).err
+    shell("launch", "--depends-on", f"{array}:0", "--wait", "--", "true")

@@ -26,6 +26,7 @@ class Work:
     workdir: str
     private_tmp: bool
     compat_env: bool
+    umask: int = 0o022  #: the file mode creation mask of whoever launched it
 
     def __post_init__(self) -> None:
         if (self.script is None) == (self.command is None):

@@ -23,6 +23,9 @@ from spawn.domain.submission_rules import check_launch_name, check_own_tags
 GRACE_S: Final = 30.0
 """Seconds between SIGTERM and SIGKILL, unless said otherwise (spec 2.7)."""
 
+UMASK: Final = 0o022
+"""The children's file mode creation mask when the client sends none."""
+
 NAME_WITHOUT_ONE: Final = "job"
 """What a single script is called that was given no name."""
 
@@ -53,6 +56,7 @@ class Submission:
     sequential: bool = False
     cloud: Mapping[str, object] = field(default_factory=dict)
     compat_env: bool = True
+    umask: int | None = None
     grace_s: float | None = None
     dry_run: bool = False
 
@@ -138,6 +142,7 @@ def _work(submission: Submission, private_tmp: bool) -> Work:
         workdir=submission.workdir or "/",
         private_tmp=private_tmp,
         compat_env=submission.compat_env,
+        umask=UMASK if submission.umask is None else submission.umask & 0o777,
     )
 
 

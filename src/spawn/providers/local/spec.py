@@ -37,6 +37,7 @@ def spec_of(job: Job, *, directory: Path, runner_directory: Path, max_concurrent
         "compat_env": job.work.compat_env,
         "queue": job.queue,
         "compute_environment": COMPUTE_ENVIRONMENT,
+        "umask": job.work.umask,
     }
 
 
