@@ -6,6 +6,7 @@ import json
 import os
 import random
 import select
+import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -169,3 +170,26 @@ def test_twenty_kills_at_random_moments_start_nothing_twice(make_runner: Callabl
     assert all(times[position] == 1 for position, kinds in outcomes.items() if kinds == ["ended"])
     assert all(times[position] <= 1 for position in range(size))
     assert sum(kinds == ["lost"] for kinds in outcomes.values()) <= 20 * 2
+
+
+def test_a_runner_started_within_an_attempt_is_no_part_of_it(runner: Runner, make_runner: Callable[..., Runner]) -> None:
+    outer = runner.sh("sleep 300")
+    pid = runner.event(outer, "started")["pid"]
+    marks = dict(entry.split("=", 1) for entry in Path(f"/proc/{pid}/environ").read_text().split("\0") if entry.startswith("SPAWN_"))
+    inner = make_runner("inner", env={**os.environ, **marks})
+    inner.start()
+    attempt = inner.sh("env; sleep 300")
+    inner.wait(lambda: "SPAWN_RUNNER" in inner.output(attempt))
+    assert "SPAWN_DETACHED" not in inner.output(attempt)
+    runner.send({"op": "stop", "attempts": [outer], "why": "stopped", "grace_s": 1})
+    runner.ended(outer)
+    assert inner.hello()["running"] == [attempt]
+
+
+def test_a_runner_whose_directory_is_gone_ends(make_runner: Callable[..., Runner]) -> None:
+    runner = make_runner()
+    runner.idle_exit = 0.4
+    runner.start()
+    assert runner.process is not None
+    shutil.rmtree(runner.directory)
+    assert runner.process.wait(20) == 0
