@@ -53,6 +53,8 @@ ENGINE_SETTINGS: Final[dict[str, Kind]] = {"cpus": "text", "memory": "text", "id
 PROJECT_FILE: Final = "spawn.toml"
 SOCKET_NAME: Final = "engine.sock"
 LOG_NAME: Final = "engine.log"
+LOCK_NAME: Final = "engine.lock"
+STORE_NAME: Final = "store.db"
 
 
 class Setting(NamedTuple):

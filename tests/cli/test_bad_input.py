@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
-from running import Run
+from canned import array, member
+from fake_engine import FakeEngine
+from running import Run, command
 
 CASES = [
     (["launch", "--array", "5-2", "--", "true"], "'5-2' is reversed"),
@@ -23,6 +26,17 @@ CASES = [
     (["launch", "--retry-on", "oom", "--", "true"], "add --retries"),
     (["launch", "--depends-on", ":N_TO_N", "--array", "2", "--", "true"], "--depends-on"),
     (["launch", "--name", "a b", "--", "true"], "--name: 'a b' is not a name"),
+    (["launch", "--name", "last", "--", "true"], "--name: 'last' always means the newest array"),
+    (["launch", "--name", "i-0abc0000000000301", "--", "true"], "always means an instance"),
+    (["launch", "--name", "@x", "--", "true"], "--name: '@x' is not a name"),
+    (["launch", "--env", "TASK_ARRAY_INDEX=7", "--", "true"], "--env: TASK_ARRAY_INDEX is a variable that spawn sets itself"),
+    (["launch", "--env", "TASK_OUTPUT_DIR=/x", "--", "true"], "TASK_OUTPUT_DIR is a variable that spawn sets itself"),
+    (["launch", "--env", "SPAWN_RUNNER=x", "--", "true"], "SPAWN_RUNNER is a variable that spawn sets itself"),
+    (["launch", "--env", "AWS_BATCH_JOB_ID=x", "--", "true"], "AWS_BATCH_JOB_ID is a variable that spawn sets itself"),
+    (["launch", "--env", "SLURM_ARRAY_TASK_ID=x", "--", "true"], "SLURM_ARRAY_TASK_ID is a variable that spawn sets itself"),
+    (["launch", "--user-data", "#!/bin/sh\n#SPAWN --env TASK_ATTEMPT=3\n"], "--env (from the script:2): TASK_ATTEMPT is a variable"),
+    (["launch", "--workdir", "", "--", "true"], "--workdir: '' is not a directory"),
+    (["launch", "--user-data", "\ufeff#!/bin/sh\ntrue\n"], "begins with a byte order mark (BOM), which hides its '#!'"),
     (["launch", "--env", "1A=x", "--", "true"], "--env: '1A'"),
     (["launch", "--env", "SURELY_NOT_SET", "--", "true"], "SURELY_NOT_SET is not set here"),
     (["launch", "--tag", "novalue", "--", "true"], "--tag: 'novalue' is not KEY=VALUE"),
@@ -55,6 +69,14 @@ CASES = [
     (["list", "--tag", "array:colour=red"], "unknown tag 'array:colour'"),
     (["list", "--tag", "array:index=3-1"], "'3-1' is reversed"),
     (["list", "--array", "a", "--tag", "array:id=b"], "name two arrays"),
+    (["list", "--tag", "array:index=@failed"], "needs one array: add --array"),
+    (["list", "--tag", "array:index=1", "--tag", "array:index=@lost"], "give one of them"),
+    (["status", "foo:9"], "'foo:9' names some indexes: the status is one for the whole array; `spawn list --array ARRAY:SET` shows members"),
+    (["status", "foo@failed"], "'foo@failed' names some indexes"),
+    (["wait", "foo:9"], "'foo:9' names some indexes: arrays are waited for as a whole"),
+    (["watch", "foo/9"], "'foo/9' names some indexes"),
+    (["collect", "x", "/etc/passwd"], "/etc/passwd is not a directory: name one to collect into"),
+    (["collect", "x", "/etc/passwd/below"], "/etc/passwd is not a directory"),
     (["status", "--why"], "--why explains one array"),
     (["status", "x", "--name", "y"], "choose among all arrays"),
     (["retry", "x", "@faild"], "unknown state word '@faild'; did you mean '@failed'?"),
@@ -118,3 +140,36 @@ def test_no_arguments_at_all_show_the_help_and_are_a_usage_error(in_process: Run
     assert result.code == 2
     assert "spawn launch --array 100" in result.err
     assert result.out == ""
+
+
+def test_a_program_with_a_byte_order_mark_is_refused_with_the_way_out(in_process: Run, home: Path) -> None:
+    (home / "run.sh").write_bytes(b"\xef\xbb\xbf#!/bin/sh\n")
+    (home / "run.sh").chmod(0o755)
+    result = in_process("launch", "--", "./run.sh")
+    assert result.code == 2
+    assert "(BOM)" in result.err
+    way_out = result.err.split("`")[1]
+    assert subprocess.run(way_out, shell=True, cwd=home).returncode == 0
+    assert (home / "run.sh").read_bytes() == b"#!/bin/sh\n"
+
+
+@pytest.mark.parametrize("verb", [["list"], ["status"], ["launch", "--", "true"], ["--version"]])
+def test_without_a_stdout_nothing_is_done(environment: dict[str, str], state_dir: Path, verb: list[str]) -> None:
+    done = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command(*verb)], stderr=subprocess.PIPE, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (2, "error: stdout is closed, so there is nowhere to print to: write >/dev/null to see nothing\n")
+    assert list(state_dir.iterdir()) == []
+
+
+def test_stdin_and_stderr_may_be_closed(environment: dict[str, str]) -> None:
+    closed = 'exec "$@" 2>&- <&-'
+    assert subprocess.run(["sh", "-c", closed, "sh", *command("engine", "status")], stdout=subprocess.PIPE, env=environment).returncode == 6
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
+@pytest.mark.parametrize("words", [["version"], ["list"], ["list", "-o", "csv"], ["list", "-o", "json"], ["logs", "my-array:0"]])
+def test_a_stdout_that_takes_nothing_is_one_sentence(fake: FakeEngine, environment: dict[str, str], words: list[str]) -> None:
+    fake.arrays = [array()]
+    fake.members = [member(0)] * 3000
+    fake.logs = {fake.members[0]["id"]: b"a log\n"}
+    done = subprocess.run(["sh", "-c", 'exec "$@" >/dev/full', "sh", *command(*words)], stderr=subprocess.PIPE, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (1, "error: stdout could not be written: No space left on device\n")

@@ -10,6 +10,7 @@ from fake_engine import FakeEngine, refuse
 from running import Run
 
 ID = "array-20260127-100000"
+NOTHING = {"schema_version": 1, "array_id": ID, "indexes": None, "count": 0, "skipped": []}
 
 
 @pytest.fixture(autouse=True)
@@ -69,7 +70,20 @@ def test_what_is_left_alone_is_named_with_its_reason(fake: FakeEngine, spawn: Ru
     result = spawn("retry", "last", "3")
     assert result.code == 5
     assert result.err == f"{ID}: nothing was retried\nnote: left alone: 3: still running\n"
-    assert spawn("retry", "last").code == 0
+    assert spawn("retry", "last").code == 5
+
+
+def test_a_retry_where_nothing_has_failed_is_no_conflict_and_says_so(fake: FakeEngine, spawn: Run) -> None:
+    fake.change = NOTHING
+    result = spawn("retry", "last")
+    assert (result.code, result.err) == (0, f"{ID}: nothing was retried\nnote: nothing of it has failed\n")
+
+
+@pytest.mark.parametrize("words", [["last"], ["last:3"], ["last@running"]])
+def test_an_extend_that_extends_nothing_is_a_conflict(fake: FakeEngine, spawn: Run, words: list[str]) -> None:
+    fake.change = NOTHING
+    result = spawn("extend", *words, "2h")
+    assert (result.code, result.err) == (5, f"{ID}: nothing was extended\nnote: no instance of it is alive, so there is nothing to extend\n")
 
 
 def test_extend_and_limit_send_what_they_say(fake: FakeEngine, spawn: Run) -> None:

@@ -124,7 +124,7 @@ def test_an_engine_that_was_stopped_stays_stopped(state_dir: Path) -> None:
     assert client.why("x") == []
     once.join()
     (state_dir / "engine.sock").unlink()
-    with pytest.raises(NotListening, match="stopped or never ran") as caught:
+    with pytest.raises(NotListening, match="was stopped meanwhile; what runs goes on") as caught:
         client.why("x")
     assert caught.value.stopped
 

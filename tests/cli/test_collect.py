@@ -162,3 +162,9 @@ def test_an_index_that_wrote_nothing_is_done(fake: FakeEngine, spawn: Run, home:
     fake.attempts[f"{ID}:0"] = [attempt(1, output=str(outputs / "removed-because-empty"), log=str(outputs / "0-2.log"))]
     assert spawn("collect", "last", "out").code == 7
     assert manifest(home / "out")["done"] == "0-1"
+
+
+def test_in_jsonl_every_file_has_a_schema_version(spawn: Run) -> None:
+    lines = [json.loads(line) for line in spawn("collect", "last", "out", "-o", "jsonl").lines]
+    assert [line.pop("schema_version") for line in lines] == [1] * 4
+    assert lines[0] == {"index": 0, "attempt": 2, "path": "0/top-0.txt", "size": 5, "sha256": hashlib.sha256(b"top 0").hexdigest(), "log": False}

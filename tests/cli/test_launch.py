@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -111,7 +112,11 @@ def test_every_flag_is_sent(fake: FakeEngine, spawn: Run, tmp_path: Path) -> Non
         "--key-name": "k",
     }
     words = [word for pair in flags.items() for word in pair]
-    result = spawn("launch", *words, "--spot", "--no-private-tmp", "--no-compat-env", "--sequential", "--dry-run", "--", "echo", "--ttl", "x")
+    before = os.umask(0o027)
+    try:
+        result = spawn("launch", *words, "--spot", "--no-private-tmp", "--no-compat-env", "--sequential", "--dry-run", "--", "echo", "--ttl", "x")
+    finally:
+        os.umask(before)
     assert result.code == 0, result.err
     body = submitted(fake)
     environment = body.pop("environment")
@@ -138,6 +143,7 @@ def test_every_flag_is_sent(fake: FakeEngine, spawn: Run, tmp_path: Path) -> Non
         "depends_on": [{"id": "first", "type": "N_TO_N"}],
         "sequential": True,
         "compat_env": False,
+        "umask": 0o027,
         "grace_s": 5,
         "dry_run": True,
         "cloud": {

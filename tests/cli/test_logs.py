@@ -73,7 +73,7 @@ def test_an_unknown_array_is_not_found(spawn: Run) -> None:
 
 
 def test_connect_hands_the_session_to_spored(fake: FakeEngine, spawn: Run) -> None:
-    fake.session = {"spec": {"id": ID}, "position": 1, "index": 1, "attempt": 1, "state": "terminated"}
+    fake.session = {"spec": {"id": ID}, "runner": "/r", "key": "0123456789", "position": 1, "index": 1, "attempt": 1, "state": "terminated"}
     spawn("connect", "my-array-1", "--", "true")
     assert fake.asked[-1][1] == "/v1/members/my-array-1/session"
     spawn("connect", "my-array:1", "--", "true")

@@ -178,3 +178,38 @@ def test_the_engine_in_json_keeps_to_its_schema(spawn: Run) -> None:
     value = json.loads(spawn("engine", "status", "-o", "json").out)
     check("engine", value)
     assert {key: value[key] for key in ("pid", "runner_pid", "version")} == {key: engine()[key] for key in ("pid", "runner_pid", "version")}
+
+
+@pytest.mark.parametrize(
+    ("words", "chosen"),
+    [
+        (["array:index=3"], ["3"]),
+        (["array:index=3,5-7"], ["3", "5", "6", "7"]),
+        (["array:index=3", "array:index=5"], ["3", "5"]),
+        (["array:index=99"], []),
+    ],
+)
+def test_an_index_is_chosen_without_an_array_too(fake: FakeEngine, spawn: Run, words: list[str], chosen: list[str]) -> None:
+    fake.members.append(member(None, "job-20260127-100000"))
+    flags = [part for word in words for part in ("--tag", word)]
+    assert [line.split("\t")[1] for line in spawn("list", *flags, "--name", "my-array").lines] == chosen
+    assert fake.asked[-1][1] == "/v1/members?name=my-array"
+    assert [str(json.loads(line)["index"]) for line in spawn("list", *flags, "-o", "jsonl").lines] == chosen
+    assert [str(one["index"]) for one in json.loads(spawn("list", *flags, "-o", "json").out)] == chosen
+    assert len(spawn("list", *flags, "-q").lines) == len(chosen)
+
+
+def test_colour_in_a_pipe_can_be_forced(fake: FakeEngine, spawn: Run) -> None:
+    fake.arrays[0]["status"] = "FAILED"
+    for words in (["list"], ["status"], ["status", "last"], ["list", "-o", "wide"]):
+        assert "\x1b[" in spawn(*words, FORCE_COLOR="1").out
+        assert "\x1b[" not in spawn(*words, FORCE_COLOR="1", NO_COLOR="1").out
+    for form in ("tsv", "csv", "json", "jsonl", "yaml", "name"):
+        assert "\x1b[" not in spawn("list", "-o", form, FORCE_COLOR="1").out
+
+
+@pytest.mark.parametrize("verb", ["status", "wait", "watch"])
+def test_a_member_by_its_name_is_refused_where_only_arrays_are_meant(spawn: Run, verb: str) -> None:
+    result = spawn(verb, "my-array-3")
+    assert (result.code, result.out) == (2, "")
+    assert "'my-array-3' names some indexes: " in result.err

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 from canned import array, check, engine
 from fake_engine import FakeEngine
-from running import Run
+from running import Result, Run
 
 from spawn import __version__
 from spawn.cli.verbs import VERBS
@@ -55,6 +58,58 @@ def test_doctor_says_why_a_feature_is_not_here(fake: FakeEngine, spawn: Run) -> 
     lines = spawn("doctor").lines
     assert "warn\tmemory limit\tnot here: no writable cgroup" in lines
     assert any(line.startswith("warn\tengine\t0.0.1") and "`spawn engine stop`" in line for line in lines)
+
+
+def a_store(state_dir: Path, version: int = 1) -> Path:
+    path = state_dir / "store.db"
+    with closing(sqlite3.connect(path)) as store:
+        store.executescript("PRAGMA journal_mode = wal; CREATE TABLE t (x); CREATE INDEX i ON t (x);")
+        store.executemany("INSERT INTO t VALUES (?)", [(f"row {number}",) for number in range(20000)])
+        store.execute(f"PRAGMA user_version = {version}")
+        store.commit()
+    return path
+
+
+def store_finding(result: Result) -> tuple[str, str]:
+    (line,) = [line.split("\t") for line in result.lines if line.split("\t")[1] == "store"]
+    return line[0], line[2]
+
+
+def test_doctor_reads_a_sound_store_and_leaves_nothing_behind(spawn: Run, state_dir: Path) -> None:
+    path = a_store(state_dir)
+    before = path.read_bytes()
+    result = spawn("doctor")
+    assert result.code == 0
+    assert store_finding(result)[0] == "ok"
+    assert path.read_bytes() == before
+    assert [one.name for one in state_dir.iterdir()] == ["store.db"]
+
+
+@pytest.mark.parametrize(
+    ("damage", "found"),
+    [
+        (lambda content: b"not a database at all" + content[21:], "is no SQLite database"),
+        (lambda content: content[:40000] + b"\xff" * 40000 + content[80000:], "is damaged"),
+        (lambda content: content[: len(content) // 2], "is damaged"),
+    ],
+)
+def test_doctor_finds_a_damaged_store(spawn: Run, state_dir: Path, damage: Callable[[bytes], bytes], found: str) -> None:
+    path = a_store(state_dir)
+    path.write_bytes(damage(path.read_bytes()))
+    result = spawn("doctor")
+    assert result.code == 3
+    kind, sentence = store_finding(result)
+    assert kind == "fail"
+    assert found in sentence
+    assert "put back a copy, or move the file away" in sentence
+
+
+def test_doctor_finds_a_store_of_a_newer_version(spawn: Run, state_dir: Path) -> None:
+    a_store(state_dir, version=99)
+    kind, sentence = store_finding(spawn("doctor"))
+    assert kind == "fail"
+    assert "has schema 99" in sentence
+    assert "use the newer spawn, or another SPAWN_STATE_DIR" in sentence
 
 
 def test_doctor_fails_with_3_and_names_what(spawn: Run, home: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from spawn.cli.confirming import confirmed
-from spawn.cli.render import changes
+from spawn.cli.render import changes, talk
 from spawn.cli.render.data import Output
 from spawn.cli.targets import Target
 from spawn.client.objects import Change
@@ -16,16 +16,38 @@ Act = Callable[[bool], Change]
 """Does it; with True it only says what it would do."""
 
 
-def carry_out(target: Target, act: Act, *, done: str, output: Output, dry_run: bool, question: str | None, yes: bool) -> int:
-    """Do it, after a yes when there is a `question` (the verb, such as `Terminate`). Exit code 5 when named indexes were all left alone."""
+def all_named_left_alone(target: Target, change: Change) -> bool:
+    """Whether indexes were named and none of them could be changed."""
+    return target.indexes is not None and not target.indexes.startswith("@") and bool(change.skipped)
+
+
+def carry_out(
+    target: Target,
+    act: Act,
+    *,
+    done: str,
+    output: Output,
+    dry_run: bool,
+    question: str | None,
+    yes: bool,
+    is_conflict: Callable[[Target, Change], bool] = all_named_left_alone,
+    why_nothing: str = "",
+) -> int:
+    """Do it, after a yes when there is a `question` (the verb, such as `Terminate`).
+
+    When nothing was changed, the exit code is 5 if that `is_conflict`, and `why_nothing` is said unless the engine gave reasons.
+    """
     if question is not None and not dry_run and not yes:
         expected = act(True)
         if expected.count and not confirmed(f"{question} {_what(target, expected)}?", yes=False):
             return 0
     change = act(dry_run)
     changes.show([change], done, output, dry_run=dry_run)
-    named = target.indexes is not None and not target.indexes.startswith("@")
-    return EXIT_CONFLICT if named and not change.count and change.skipped else 0
+    if change.count:
+        return 0
+    if why_nothing and not change.skipped:
+        talk.note(why_nothing)
+    return EXIT_CONFLICT if is_conflict(target, change) else 0
 
 
 def _what(target: Target, change: Change) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
 import click
+import msgspec
 
 from spawn.cli import options
 from spawn.cli.collecting import Collection, plan
-from spawn.cli.manifests import MANIFEST, Manifest
+from spawn.cli.manifests import MANIFEST, Entry, Manifest, Record
 from spawn.cli.render import data, talk
 from spawn.cli.render.collected import FILES, sentence
 from spawn.cli.render.terminal import is_terminal
@@ -38,6 +40,7 @@ def command(array: str, directory: Path, flat: bool, logs: bool, force: bool, dr
 
     Exits with 7 when indexes failed or are missing; what there is has been copied then.
     """
+    _refuse_file(directory)
     client, target = find(array)
     if target.indexes is not None:
         raise UsageError("arrays are collected as a whole: name it without indexes")
@@ -53,13 +56,23 @@ def command(array: str, directory: Path, flat: bool, logs: bool, force: bool, dr
     return EXIT_FAILED if manifest.failed or manifest.missing else 0
 
 
+def _refuse_file(directory: Path) -> None:
+    """Refuse, before anything is asked, a place where no directory can be."""
+    for path in (directory, *directory.parents):
+        if path.is_dir():
+            return
+        if os.path.lexists(path):
+            raise UsageError(f"{path} is not a directory: name one to collect into, which is made when it is not there")
+
+
 def _show(collection: Collection, manifest: Manifest, output: data.Output, *, dry_run: bool) -> None:
     for path in collection.passed_over:
         talk.note(f"not a regular file, left where it is: {path}")
     if output.format in ("json", "yaml") and not output.quiet:
         data.document(manifest, output)
     elif output.quiet or output.format != "table" or not is_terminal(sys.stdout):
-        data.records(FILES, manifest.files, output)
+        entries: list[Entry] = [Record(**msgspec.structs.asdict(entry)) for entry in manifest.files]
+        data.records(FILES, entries, output)
     talk.say(sentence(manifest, collection.directory, copied=collection.copied, dry_run=dry_run))
     if not dry_run:
         talk.hint(f"Manifest: {collection.directory / MANIFEST}")

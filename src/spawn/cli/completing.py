@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from spawn.client.start import running_engine
+from spawn.client.start import running_engine  # not the one that talks: a shell shows this while somebody types
 from spawn.domain.errors import SpawnError
 
 _WORDS = ("last",)

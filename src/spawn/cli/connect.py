@@ -12,10 +12,10 @@ import click
 import msgspec
 
 from spawn.cli import options
+from spawn.cli.reaching import ensure_engine
 from spawn.cli.targets import split
 from spawn.cli.verbs import Verb
 from spawn.client.objects import Session
-from spawn.client.start import ensure_engine
 from spawn.domain.errors import ConfigurationError, NotFound, UsageError
 
 EXAMPLES = """\

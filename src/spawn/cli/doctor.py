@@ -15,16 +15,18 @@ from typing import Any, Final
 
 import click
 
+import spawn
 from spawn import __version__
 from spawn.cli import options
+from spawn.cli.reaching import running_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.data import Column, Kind
 from spawn.cli.render.times import size
 from spawn.cli.verbs import Verb
+from spawn.client import lock
 from spawn.client.objects import SCHEMA_VERSION, Engine
-from spawn.client.start import running_engine
 from spawn.client.wire import NotListening
-from spawn.config import engine_settings, launch_settings, state_directory
+from spawn.config import SOCKET_NAME, STORE_NAME, engine_settings, launch_settings, state_directory
 from spawn.domain.errors import SpawnError
 
 EXIT_UNFIT: Final = 3
@@ -33,6 +35,10 @@ _LEAST_SQLITE: Final = (3, 35)
 _LITTLE: Final = 1 << 30
 _TOO_LITTLE: Final = 50 << 20
 _REMOTE: Final = frozenset({"nfs", "nfs4", "cifs", "smb3", "lustre", "gpfs", "beegfs", "fuse.sshfs", "9p", "afs", "ceph"})
+_MAGIC: Final = b"SQLite format 3\0"
+_CHECKED_BELOW: Final = 200 << 20
+_PATIENCE_S: Final = 5.0
+_PUT_BACK: Final = "stop the engine, put back a copy, or move the file away"
 _ALREADY_2024: Final = 1_704_067_200
 
 Finding = dict[str, Any]
@@ -64,6 +70,7 @@ def _findings() -> Iterator[tuple[str, str, str]]:
         ("state directory", _state),
         ("free space", _space),
         ("file system", _file_system),
+        ("store", _store),
         ("clock", _clock),
         ("spored", _spored),
     ]
@@ -142,6 +149,46 @@ def _file_system() -> tuple[str, str]:
     return "ok", f"{kind or 'unknown'} at {at or '/'}"
 
 
+def _store() -> tuple[str, str]:
+    """What is recorded can be read, and by this version. Nothing is written, and an engine may be at work."""
+    path = state_directory() / STORE_NAME
+    try:
+        with open(path, "rb") as file:
+            head = file.read(len(_MAGIC))
+            length = os.fstat(file.fileno()).st_size
+    except (FileNotFoundError, NotADirectoryError):
+        return "ok", "nothing is recorded yet"
+    if not length:
+        return "warn", f"{path} is empty: nothing is recorded"
+    if head != _MAGIC:
+        return "fail", f"{path} is no SQLite database: {_PUT_BACK}"
+    try:
+        version, problem = _read_store(path, thoroughly=length < _CHECKED_BELOW)
+    except sqlite3.OperationalError as error:
+        return "warn", f"{path} could not be checked: {error}"
+    except sqlite3.DatabaseError as error:
+        return "fail", f"{path} is damaged ({error}): {_PUT_BACK}"
+    known = max(int(script.name.split("_")[0]) for script in (Path(spawn.__file__).parent / "store" / "migrations").glob("*.sql"))
+    if version > known:
+        return "fail", f"{path} has schema {version}, and spawn {__version__} knows {known}: use the newer spawn, or another SPAWN_STATE_DIR"
+    if problem:
+        return "fail", f"{path} is damaged ({problem}): {_PUT_BACK}"
+    return "ok", f"schema {version}, {size(length)}" + ("" if length < _CHECKED_BELOW else ", too large to be read through here")
+
+
+def _read_store(path: Path, *, thoroughly: bool) -> tuple[int, str]:
+    """The number of its schema, and what is wrong with its pages, if anything."""
+    # without a log nobody has it open, and SQLite need not make the files through which it would speak with others
+    alone = "" if path.with_name(f"{path.name}-wal").exists() else "&immutable=1"
+    connection = sqlite3.connect(f"{path.as_uri()}?mode=ro{alone}", uri=True, timeout=_PATIENCE_S)
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        found = str(connection.execute("PRAGMA quick_check(1)").fetchone()[0]) if thoroughly else "ok"
+    finally:
+        connection.close()
+    return version, "" if found == "ok" else " ".join(found.split())
+
+
 def _clock() -> tuple[str, str]:
     now = time.time()
     if now < _ALREADY_2024:
@@ -163,6 +210,13 @@ def _engine() -> Iterator[tuple[str, str, str]]:
     try:
         engine = running_engine().engine()
     except NotListening:
+        if (pid := lock.holder(state_directory())) is not None:
+            yield (
+                "fail",
+                "engine",
+                f"process {pid} runs but does not answer at {state_directory() / SOCKET_NAME}: `spawn engine stop` ends it (what runs goes on)",
+            )
+            return
         yield "ok", "engine", "none runs, and none was started: it starts when it is needed"
         for feature in ("private /tmp", "memory limit"):
             yield "ok", feature, "known when an engine runs: spawn engine start"

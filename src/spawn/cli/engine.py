@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import select
+import signal
 import time
 from contextlib import nullcontext, suppress
 from typing import Final
@@ -12,11 +13,13 @@ import click
 
 from spawn.cli import options
 from spawn.cli.confirming import confirmed
+from spawn.cli.reaching import ensure_engine, running_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.data import Column, Kind
 from spawn.cli.verbs import Verb
-from spawn.client import start as starting
+from spawn.client import lock
 from spawn.client.objects import Engine
+from spawn.client.start import is_up
 from spawn.client.wire import CutOff, NotListening
 from spawn.config import LOG_NAME, SOCKET_NAME, state_directory
 from spawn.domain.errors import Conflict, NotFound, Unavailable
@@ -71,8 +74,8 @@ def command() -> None:
 @options.output_options
 def start(output_format: str, quiet: bool) -> None:
     """Start the engine, unless it runs already."""
-    was_up = starting.is_up(state_directory())
-    engine = starting.ensure_engine().engine()
+    was_up = is_up(state_directory())
+    engine = ensure_engine().engine()
     data.records(ENGINES, [engine], options.output_of(output_format, quiet))
     if was_up:
         talk.hint("it ran already")
@@ -85,9 +88,9 @@ def start(output_format: str, quiet: bool) -> None:
 def stop(terminate: bool, dry_run: bool, yes: bool) -> None:
     """Stop the engine. What runs goes on, and the next command that needs the engine starts it again."""
     try:
-        client = starting.running_engine()
+        client = running_engine()
     except NotListening:
-        talk.say(f"no engine runs for {state_directory()}")
+        _stop_unreachable(terminate=terminate, dry_run=dry_run)
         return
     running, ending = "", []
     # an engine of another version may say nothing that is understood, and is stopped all the same
@@ -111,9 +114,36 @@ def stop(terminate: bool, dry_run: bool, yes: bool) -> None:
     talk.say("the engine has stopped" + ("" if terminate else "; what ran goes on"))
 
 
+def _stop_unreachable(*, terminate: bool, dry_run: bool) -> None:
+    """End an engine that lives although its socket is gone, so that it cannot be asked; when none lives, say so."""
+    directory = state_directory()
+    pid = lock.holder(directory)
+    if pid is None:
+        talk.say(f"no engine runs for {directory}")
+        return
+    found = _unreachable(pid)
+    if terminate:
+        raise Unavailable(f"{found}, and cannot be asked to terminate what runs: try again in some seconds, or stop it without --terminate")
+    if lock.is_paused(pid):
+        raise Unavailable(f"{found}; {lock.way_out(directory)}")
+    if dry_run:
+        talk.say(f"would stop the engine; {found}: it would get SIGTERM")
+        return
+    talk.say(f"{found}: sending it SIGTERM")
+    processes = _watch(pid)
+    if processes and lock.is_engine(pid):  # asked after the descriptor was opened: both mean the same process
+        signal.pidfd_send_signal(processes[0], signal.SIGTERM)
+    _until_ended(processes)
+    talk.say("the engine has stopped; what ran goes on")
+
+
+def _unreachable(pid: int) -> str:
+    return f"the engine, process {pid}, runs but does not answer at {state_directory() / SOCKET_NAME}"
+
+
 def _until_gone() -> None:
     end = time.monotonic() + _STOP_PATIENCE_S
-    while starting.is_up(state_directory()):
+    while is_up(state_directory()):
         if time.monotonic() > end:
             raise Unavailable(f"the engine still answers after {_STOP_PATIENCE_S:.0f} s; see `spawn engine logs`")
         time.sleep(0.02)
@@ -144,8 +174,10 @@ def _until_ended(processes: list[int]) -> None:
 def status(output_format: str, quiet: bool) -> None:
     """Say which engine runs. Starts none; exits with 6 when none runs."""
     try:
-        engine = starting.running_engine().engine()
+        engine = running_engine().engine()
     except NotListening as error:
+        if (pid := lock.holder(state_directory())) is not None:
+            raise Unavailable(f"{_unreachable(pid)}: try again in some seconds, or end it with `spawn engine stop` (what runs goes on)") from error
         raise Unavailable(f"no engine answers at {state_directory() / SOCKET_NAME}; `spawn engine start` starts one") from error
     output = options.output_of(output_format, quiet)
     if output.format in ("json", "jsonl", "yaml") and not quiet:

@@ -21,7 +21,7 @@ spawn extend my-array-3 1d --dry-run"""
 @options.dry_run_option
 @options.output_options
 def command(array: str, duration: float, dry_run: bool, output_format: str, quiet: bool) -> int:
-    """Let instances end DURATION from now, whatever their TTL was."""
+    """Let instances end DURATION from now, whatever their TTL was. Exits with 5 when there was none to extend."""
     client, target = find(array)
     return carry_out(
         target,
@@ -31,4 +31,7 @@ def command(array: str, duration: float, dry_run: bool, output_format: str, quie
         dry_run=dry_run,
         question=None,
         yes=True,
+        # who extends relies on it: an instance that was not extended ends when nobody expects it
+        is_conflict=lambda _target, _change: True,
+        why_nothing="no instance of it is alive, so there is nothing to extend",
     )

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from spawn.cli import options, values
+from spawn.cli.reaching import ensure_engine
 from spawn.cli.render import launched, talk
 from spawn.cli.render.data import Output
 from spawn.cli.scripts import Directives, directives, read_script
@@ -15,7 +16,6 @@ from spawn.cli.submissions import CLOUD_FLAGS, make_submission
 from spawn.cli.verbs import Verb
 from spawn.client.client import Client
 from spawn.client.objects import Launched, Submission
-from spawn.client.start import ensure_engine
 from spawn.config import launch_settings
 from spawn.domain.errors import UsageError
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 
 import click
 
 from spawn.cli import options, values
+from spawn.cli.reaching import ensure_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.arrays import MEMBERS
 from spawn.cli.targets import resolve, split
 from spawn.cli.verbs import Verb
 from spawn.client.client import Client
 from spawn.client.objects import Member
-from spawn.client.start import ensure_engine
 from spawn.domain.errors import UsageError
 
 EXAMPLES = """\
@@ -31,12 +31,16 @@ class Filters:
         self.array = array
         self.indexes: str | None = None
         self.tags: list[str] = []
-        names: list[str] = []
+        self.names: list[str] = []
+        self._sets: list[str] = []
         for key, value in tags:
-            self._take(key, value, names)
-        self.names = names
+            self._take(key, value)
+        if self._sets:
+            self.indexes = _joined(self._sets)
         if self.array is not None:
             split(self.array, self.indexes)
+        elif self.indexes is not None and self.indexes.startswith("@"):
+            raise UsageError(f"--tag array:index={self.indexes} needs one array: add --array, or choose with --status")
 
     def resolve(self, client: Client) -> None:
         """Find the array that is meant, if any."""
@@ -44,20 +48,39 @@ class Filters:
             target = resolve(client, self.array, self.indexes)
             self.array, self.indexes = target.array.array_id, target.indexes
 
-    def _take(self, key: str, value: str, names: list[str]) -> None:
+    @property
+    def indexes_of_any(self) -> Collection[int] | None:
+        """The indexes that members of whichever array are to have: the engine chooses indexes of one array only. None: it has chosen already."""
+        from spawn.domain.indexes import IndexSet
+
+        return IndexSet.selection(self.indexes) if self.array is None and self.indexes is not None else None
+
+    def _take(self, key: str, value: str) -> None:
         """A tag of the user's is a filter as it is; those that every member has by itself are its array, name and index."""
         if key == "array:id":
             if self.array is not None and self.array != value:
                 raise UsageError(f"--array {self.array} and --tag array:id={value} name two arrays: give one")
             self.array = value
         elif key == "array:index":
-            self.indexes = values.read_selection(value)
+            self._sets.append(values.read_selection(value))
         elif key == "array:name":
-            names.append(value)
+            self.names.append(value)
         elif key.startswith("array:"):
             raise UsageError(f"--tag: unknown tag '{key}' (of those that spawn sets: array:id, array:name, array:index)")
         else:
             self.tags.append(f"{key}={value}")
+
+
+def _joined(sets: Sequence[str]) -> str:
+    """Flags of one kind are alternatives: all indexes of the sets. State words stand alone."""
+    from spawn.domain.indexes import IndexSet, compress
+
+    if len(set(sets)) == 1:
+        return sets[0]
+    for text in sets:
+        if text.startswith("@"):
+            raise UsageError(f"--tag array:index={text} and other indexes: give one of them")
+    return compress({index for text in sets for index in IndexSet.selection(text)})
 
 
 @click.command(cls=Verb, examples=EXAMPLES)
@@ -77,18 +100,34 @@ def command(
     filters.resolve(client)
     query: dict[str, str | list[str] | None] = {
         "array": filters.array,
-        "indexes": filters.indexes,
+        "indexes": filters.indexes if filters.array is not None else None,
         "state": list(state),
         "status": list(status),
         "name": [*name, *filters.names],
         "tag": filters.tags,
     }
+    wanted = filters.indexes_of_any
     if output.format in ("json", "jsonl") and not output.quiet:
-        _pass_on(client.member_lines(**query), output)
+        lines = client.member_lines(**query)
+        _pass_on(lines if wanted is None else _with_indexes(lines, wanted), output)
     else:
         members: Iterator[Member] = client.members(**query)
+        if wanted is not None:
+            members = (member for member in members if member.index in wanted)
         if not data.records(MEMBERS, members, output):
             talk.hint("no such members")
+
+
+def _with_indexes(blocks: Iterator[bytes], wanted: Collection[int]) -> Iterator[bytes]:
+    """The lines of members that have one of these indexes; a single job has none."""
+    import msgspec
+
+    class Indexed(msgspec.Struct):
+        index: int | None
+
+    decoder = msgspec.json.Decoder(Indexed)
+    for block in blocks:
+        yield b"".join(line for line in block.splitlines(keepends=True) if decoder.decode(line).index in wanted)
 
 
 def _pass_on(blocks: Iterator[bytes], output: data.Output) -> None:

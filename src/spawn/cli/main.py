@@ -11,25 +11,53 @@ if TYPE_CHECKING:
 
 EXIT_INTERRUPTED = 130
 COMPLETING = "_SPAWN_COMPLETE"
+EXIT_NOWHERE_TO_PRINT = 2
 EXIT_BROKEN_PIPE = 141  # 128 + SIGPIPE: what a shell reports of `yes | head`
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run `spawn` with these arguments and return its exit code."""
     arguments = sys.argv[1:] if argv is None else argv
+    if not _open_standard_streams():
+        return EXIT_NOWHERE_TO_PRINT
     if arguments == ["--version"]:  # asked so often, by other programs too, that it does not wait for the rest to be imported
         from spawn import __version__
 
         sys.stdout.write(f"spawn {__version__}\n")
         return 0
+    code = 0
     try:
         code = _run(arguments)
         sys.stdout.flush()
     except BrokenPipeError:
-        # what is still in the buffer has no reader: without this, Python would complain about it at exit
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _forget_output()
         return EXIT_BROKEN_PIPE
+    except OSError as failure:
+        _forget_output()
+        if not code:
+            sys.stderr.write(f"error: stdout could not be written: {failure.strerror}\n")
+        return code or 1
     return code
+
+
+def _open_standard_streams() -> bool:
+    """Put /dev/null where a stream is closed, so that no file that is opened later is taken for it. False: it was stdout, and every verb has data to print."""
+    had_stdout = sys.stdout is not None
+    if sys.stdin is None or sys.stdout is None or sys.stderr is None:
+        while (null := os.open(os.devnull, os.O_RDWR)) <= 2:
+            pass
+        os.close(null)
+        sys.stdin = sys.stdin or open(0)  # noqa: SIM115 - open until the end
+        sys.stdout = sys.stdout or open(1, "w")  # noqa: SIM115
+        sys.stderr = sys.stderr or open(2, "w")  # noqa: SIM115
+    if not had_stdout:
+        sys.stderr.write("error: stdout is closed, so there is nowhere to print to: write >/dev/null to see nothing\n")
+    return had_stdout
+
+
+def _forget_output() -> None:
+    """What is still in the buffer cannot be written: without this, Python would complain about it at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _run(arguments: list[str]) -> int:

@@ -23,6 +23,12 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     log: bool = False
 
 
+class Record(Entry, frozen=True, kw_only=True):
+    """The same, printed alone."""
+
+    schema_version: int = 1
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """Index sets of what is done, has failed, and is missing (has not settled, or its files are gone); and every file. `done` may have written nothing."""
 

@@ -35,6 +35,8 @@ def command(array: str, indexes: str | None, dry_run: bool, output_format: str, 
         dry_run=dry_run,
         question=None,
         yes=True,
+        is_conflict=lambda _target, change: bool(change.skipped),
+        why_nothing="nothing of it has failed" if target.indexes == "@failed" else f"it has no members {target.indexes}",
     )
     if not code and not dry_run:
         talk.hint(f"Watch: spawn watch {target.array.array_id}")

@@ -8,13 +8,13 @@ import click
 
 from spawn.cli import options, values
 from spawn.cli.confirming import confirmed
+from spawn.cli.reaching import ensure_engine
 from spawn.cli.render import changes, talk
 from spawn.cli.render.times import between
-from spawn.cli.targets import resolve
+from spawn.cli.targets import whole
 from spawn.cli.verbs import Verb
 from spawn.client.client import Client
 from spawn.client.objects import Array, Change
-from spawn.client.start import ensure_engine
 from spawn.domain.errors import Conflict, SpawnError, UsageError
 
 EXAMPLES = """\
@@ -37,7 +37,7 @@ def command(arrays: tuple[str, ...], finished: bool, older_than: float | None, d
     if older_than is not None and not finished:
         raise UsageError("--older-than chooses among --finished arrays: add it")
     client = ensure_engine()
-    chosen = _finished(client, older_than) if finished else [_whole(client, text) for text in arrays]
+    chosen = _finished(client, older_than) if finished else [whole(client, text, "arrays are forgotten as a whole") for text in arrays]
     for array in chosen:
         client.remove(array.array_id, dry_run=True)
     if chosen and not dry_run and not confirmed(f"Forget {_named(chosen)}, with logs and outputs?", yes=yes):
@@ -49,13 +49,6 @@ def command(arrays: tuple[str, ...], finished: bool, older_than: float | None, d
     if failure is not None:
         raise failure
     return 0
-
-
-def _whole(client: Client, text: str) -> Array:
-    target = resolve(client, text)
-    if target.indexes is not None:
-        raise UsageError(f"'{text}' names some indexes, and arrays are forgotten as a whole")
-    return target.array
 
 
 def _finished(client: Client, older_than: float | None) -> list[Array]:

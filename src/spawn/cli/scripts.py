@@ -15,6 +15,8 @@ from spawn.domain.errors import UsageError
 WAITING_SCRIPT: Final = "#!/bin/sh\nexit 0\n"
 """What runs when neither a script nor a command was given: nothing, on an instance that lives on."""
 
+_WITHOUT_BOM: Final = r"sed -i '1s/^\xEF\xBB\xBF//'"
+
 _SBATCH: Final = {
     "--array": "array",
     "-a": "array",
@@ -63,6 +65,9 @@ def _checked(text: str, name: str) -> str:
         raise UsageError(f"--user-data: {name} is empty")
     if "\0" in text:
         raise UsageError(f"--user-data: {name} is not text: to run a program, give it after `--`")
+    if text.startswith("\ufeff"):
+        file = "FILE" if name == "the script" or name == "-" else shlex.quote(name)
+        raise UsageError(f"--user-data: {name} begins with a byte order mark (BOM), which hides its '#!': remove it with `{_WITHOUT_BOM} {file}`")
     first = text.split("\n", 1)[0]
     if not first.startswith("#!") or not first[2:].strip():
         way_out = " (to read a file, write @FILE)" if name == "the script" and "\n" not in text.strip() else ""
@@ -114,6 +119,8 @@ def _check_shebang(program: str, full: str) -> None:
             head = file.read(256)
     except OSError:
         return  # may be executable without being readable
+    if head.startswith(b"\xef\xbb\xbf"):
+        raise UsageError(f"{program} begins with a byte order mark (BOM), which hides its '#!': remove it with `{_WITHOUT_BOM} {shlex.quote(program)}`")
     if head and b"\0" not in head and not head.startswith(b"#!"):
         raise UsageError(f"{program} has no '#!' in its first line: begin it with the interpreter, such as #!/bin/bash")
 

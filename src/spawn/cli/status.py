@@ -8,14 +8,14 @@ from typing import Any
 import click
 
 from spawn.cli import options, values
+from spawn.cli.reaching import ensure_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.arrays import ARRAYS, show_facts, show_page
 from spawn.cli.render.terminal import is_terminal
-from spawn.cli.targets import find
+from spawn.cli.targets import refuse_indexes, whole
 from spawn.cli.verbs import Verb
 from spawn.client.client import Client
 from spawn.client.objects import Array, FailureGroup, Reason
-from spawn.client.start import ensure_engine
 from spawn.domain.errors import UsageError
 
 EXAMPLES = """\
@@ -23,6 +23,8 @@ spawn status                       how all arrays stand, newest first
 spawn status my-array              counts, progress, time left, failures by cause
 spawn status last --why            why what does not run does not run
 spawn status last -o json          the same facts for a program"""
+
+_INSTEAD = "the status is one for the whole array; `spawn list --array ARRAY:SET` shows members, and `spawn logs ARRAY:SET` what they printed"
 
 
 @click.command(cls=Verb, examples=EXAMPLES)
@@ -46,8 +48,9 @@ def command(
         return
     if status or name or tag:
         raise UsageError("--status, --name and --tag choose among all arrays: leave them out, or ARRAY")
-    client, target = find(array)
-    _one(client, target.array, why, output)
+    refuse_indexes(array, _INSTEAD)
+    client = ensure_engine()
+    _one(client, whole(client, array, _INSTEAD), why, output)
 
 
 def _one(client: Client, array: Array, why: bool, output: data.Output) -> None:

@@ -50,6 +50,7 @@ def make_submission(ctx: click.Context, flags: dict[str, Any]) -> Submission:
         sequential=flags["sequential"],
         cloud=_cloud(flags),
         compat_env=flags["compat_env"],
+        umask=_umask(),
         grace_s=flags["grace"],
         dry_run=flags["dry_run"],
     )
@@ -102,6 +103,13 @@ def _environment() -> dict[str, str]:
         else:
             environment[name] = value
     return environment
+
+
+def _umask() -> int:
+    """The umask of the shell that launches. It can only be read by setting it, so it is set back at once."""
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
 
 
 def _here() -> str:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from spawn.cli.reaching import ensure_engine
 from spawn.client.client import Client
 from spawn.client.objects import Array
-from spawn.client.start import ensure_engine
 from spawn.domain.errors import NotFound, UsageError
 
 
@@ -46,6 +46,25 @@ def find(text: str, indexes: str | None = None) -> tuple[Client, Target]:
     split(text, indexes)
     client = ensure_engine()
     return client, resolve(client, text, indexes)
+
+
+def whole(client: Client, text: str, instead: str) -> Array:
+    """The array that is meant, for a verb about arrays as wholes; UsageError when some indexes are named. `instead`: what to do, said after the refusal."""
+    target = resolve(client, text)
+    if target.indexes is not None:
+        raise UsageError(some_only(text, instead))
+    return target.array
+
+
+def refuse_indexes(text: str, instead: str) -> None:
+    """The same, as far as it can be told without asking the engine."""
+    if split(text, None)[1] is not None:
+        raise UsageError(some_only(text, instead))
+
+
+def some_only(text: str, instead: str) -> str:
+    """The refusal of indexes by a verb about arrays as wholes."""
+    return f"'{text}' names some indexes: {instead}"
 
 
 def resolve(client: Client, text: str, indexes: str | None = None) -> Target:

@@ -18,6 +18,11 @@ STATUSES: Final = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "S
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+# those that tell a run who it is, in our words and in those of others, and where it is
+_OWN_VARIABLE = re.compile(
+    r"TASK_ARRAY_.*|TASK_ATTEMPT|TASK_OUTPUT_DIR|SPAWN_(ATTEMPT_ID|RUNNER|DETACHED)|AWS_BATCH_(JOB_.*|JQ_NAME|CE_NAME)|"
+    r"SLURM_ARRAY_.*|JOB_COMPLETION_INDEX|BATCH_TASK_(INDEX|COUNT)|JOB_ARRAY_(INDEX|SIZE|ID|NAME)|PWD|OLDPWD"
+)
 
 
 class Read(click.ParamType[Any]):
@@ -128,6 +133,9 @@ def _depends_on(text: str) -> str:
 def _name(text: str) -> str:
     if not _NAME.fullmatch(text):
         raise UsageError(f"'{text[:60]}' is not a name: up to 128 letters, digits, '-' and '_'")
+    if text == "last" or text.startswith("i-"):
+        meaning = "the newest array" if text == "last" else "an instance"
+        raise UsageError(f"'{text[:60]}' always means {meaning}: give another name")
     return text
 
 
@@ -161,10 +169,14 @@ def _variable(text: str) -> tuple[str, str]:
         if name not in os.environ:
             raise UsageError(f"{name} is not set here: write {name}=VALUE")
         value = os.environ[name]
+    if _OWN_VARIABLE.fullmatch(name):
+        raise UsageError(f"{name} is a variable that spawn sets itself: give yours another name")
     return name, value
 
 
 def _directory(text: str) -> str:
+    if not text:
+        raise UsageError("'' is not a directory: write `.` for this one")
     path = os.path.abspath(os.path.expanduser(text))
     if not os.path.isdir(path):
         raise UsageError(f"{path} is {'not a directory' if os.path.exists(path) else 'not there'}")

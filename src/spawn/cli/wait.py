@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 
 from spawn.cli import options, values
-from spawn.cli.targets import resolve
+from spawn.cli.reaching import ensure_engine
+from spawn.cli.targets import refuse_indexes, whole
 from spawn.cli.verbs import Verb
-from spawn.cli.waiting import wait_for
-from spawn.client.start import ensure_engine
+from spawn.cli.waiting import INSTEAD, wait_for
 
 EXAMPLES = """\
 spawn wait my-array                exit code 0: all succeeded; 7: some failed; 8: cancelled
@@ -22,6 +22,8 @@ spawn wait last --timeout 2h       124 when it has not settled by then"""
 @options.output_options
 def command(arrays: tuple[str, ...], timeout: float | None, output_format: str, quiet: bool) -> int:
     """Wait until arrays (default: last) have settled, and exit with 0 only if everything succeeded."""
+    for text in arrays:
+        refuse_indexes(text, INSTEAD)
     client = ensure_engine()
-    targets = [resolve(client, text).array for text in arrays or ("last",)]
+    targets = [whole(client, text, INSTEAD) for text in arrays or ("last",)]
     return wait_for(client, targets, options.output_of(output_format, quiet), timeout)

@@ -21,6 +21,8 @@ EXIT_CANCELLED: Final = 8
 EXIT_TIMED_OUT: Final = 124
 EXIT_DETACHED: Final = 130
 
+INSTEAD: Final = "arrays are waited for as a whole; `spawn logs -f ARRAY:SET` follows some of an array to their end"
+
 _LONGEST_POLL_S: Final = 30.0
 _SHOWN_EVERY_S: Final = 0.5
 
@@ -66,17 +68,17 @@ def wait_for(client: Client, arrays: Sequence[Array], output: data.Output, timeo
 def until_settled(client: Client, array: Array, timeout_s: float | None) -> Array:
     """The array once it has settled, or as it is after the time. Shows progress on stderr when that is a terminal."""
     end = None if timeout_s is None else time.monotonic() + timeout_s
-    with explaining_a_stop(array.array_id):
+    with explaining_a_stop(client, array.array_id):
         return _show_until(client, array, end) if can_redraw(sys.stderr) else _wait_quietly(client, array, end)
 
 
 @contextmanager
-def explaining_a_stop(array_id: str) -> Iterator[None]:
+def explaining_a_stop(client: Client, array_id: str) -> Iterator[None]:
     """Say, when the engine was stopped while somebody waited, what that means and how to go on waiting."""
     try:
         yield
-    except NotListening as error:
-        if not error.stopped:
+    except Unavailable as error:
+        if not (isinstance(error, NotListening) and error.stopped) and client.socket.exists():
             raise
         raise Unavailable(f"the engine was stopped; what runs of {array_id} goes on, and `spawn wait {array_id}` starts the engine and waits on") from error
 

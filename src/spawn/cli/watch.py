@@ -8,13 +8,14 @@ from collections.abc import Iterator
 import click
 
 from spawn.cli import options
+from spawn.cli.reaching import ensure_engine
 from spawn.cli.render import data
 from spawn.cli.render.arrays import ARRAYS, failures, page
 from spawn.cli.render.terminal import can_redraw, has_colour
 from spawn.cli.status import next_steps
-from spawn.cli.targets import find
+from spawn.cli.targets import refuse_indexes, whole
 from spawn.cli.verbs import Verb
-from spawn.cli.waiting import detached, exit_code, explaining_a_stop
+from spawn.cli.waiting import INSTEAD, detached, exit_code, explaining_a_stop
 from spawn.client.client import Client
 from spawn.client.objects import Array, FailureGroup
 
@@ -33,10 +34,11 @@ spawn watch my-array -o jsonl          one JSON object for every change"""
 def command(array: str, output_format: str, quiet: bool) -> int:
     """Show the status until the array has settled; exits as `spawn wait` does. Ctrl-C leaves it running."""
     output = options.output_of(output_format, quiet)
-    client, target = find(array)
-    watched = target.array
+    refuse_indexes(array, INSTEAD)
+    client = ensure_engine()
+    watched = whole(client, array, INSTEAD)
     try:
-        with explaining_a_stop(watched.array_id):
+        with explaining_a_stop(client, watched.array_id):
             watched = _watch(client, watched, output)
     except KeyboardInterrupt:
         return detached([watched.array_id])

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple, TypeVar
-from urllib.parse import quote, urlencode
 
 import msgspec
 
 from spawn import __version__
-from spawn.client import wire
+from spawn.client import lock, wire
 from spawn.client.objects import (
     SCHEMA_VERSION,
     Array,
@@ -24,17 +23,22 @@ from spawn.client.objects import (
     Session,
     Submission,
 )
+from spawn.client.paths import Query, array_path, member_path, with_query
 from spawn.config import SOCKET_NAME
 from spawn.domain.errors import ERRORS_BY_CODE, Conflict, SpawnError, Unavailable
 
-_PATIENCE_S: Final = 120.0
+_PATIENCE_S: Final = 30.0
 """How long one answer may take before the engine counts as stuck."""
+
+SHORT_PATIENCE_S: Final = 5.0
+"""The same for what looks after the engine itself, and for what a shell waits for while somebody types."""
+
+_SLOW_S: Final = 3.0
 
 _RESTARTS: Final = 3
 """How often one reading call brings a crashed engine back before it gives up."""
 
 T = TypeVar("T")
-Query = Mapping[str, str | int | float | Sequence[str] | None]
 
 
 class _Failure(msgspec.Struct):
@@ -56,23 +60,31 @@ class LogPiece(NamedTuple):
 
 
 class Client:
-    """Calls the engine of one state directory. `restart` brings it back when it crashed between two reading calls; None: it is not brought back."""
+    """Calls the engine of one state directory. `restart` brings it back when it crashed between two reading calls; None: it is not brought back.
 
-    def __init__(self, state_dir: Path, restart: Callable[[], None] | None = None) -> None:
+    `on_slow` is called once, when an answer takes longer than 3 s.
+    """
+
+    def __init__(
+        self, state_dir: Path, restart: Callable[[], None] | None = None, *, patience_s: float = _PATIENCE_S, on_slow: Callable[[], None] | None = None
+    ) -> None:
         self.state_dir = state_dir
         self.socket = state_dir / SOCKET_NAME
         self._restart = restart
+        self._patience_s = patience_s
+        self._on_slow = on_slow
         self._was_served = False
 
     # The engine
 
     def engine(self) -> Engine:
         """Who answers. Never restarts an engine."""
-        return self._decode(wire.request(self.socket, "GET", "/v1/engine", None, _PATIENCE_S), Engine)
+        return self._decode(wire.request(self.socket, "GET", "/v1/engine", None, self._patience(short=True)), Engine)
 
     def stop_engine(self, *, terminate: bool) -> None:
         """Ask the engine to end; it ends after the answer. `terminate`: what runs is stopped first, and the runner ends too."""
-        self._post("/v1/engine/stop", {"terminate": terminate}, dict[str, Any])
+        body = msgspec.json.encode({"terminate": terminate})
+        self._decode(wire.request(self.socket, "POST", "/v1/engine/stop", body, self._patience(short=True)), dict[str, Any])
 
     # Arrays
 
@@ -90,11 +102,11 @@ class Client:
 
     def array(self, ref: str) -> Array:
         """The array that `ref` names."""
-        return self._get(_array_path(ref), {}, Array)
+        return self._get(array_path(ref), {}, Array)
 
     def settled(self, ref: str, timeout_s: float) -> Array:
         """The array as soon as it has settled, or as it is after `timeout_s` (at most 60)."""
-        return self._get(_array_path(ref, "settled"), {"timeout_s": timeout_s}, Array)
+        return self._decode(self._answer("GET", with_query(array_path(ref, "settled"), {"timeout_s": timeout_s}), None, silent_s=timeout_s), Array)
 
     def failures(self, ref: str) -> list[FailureGroup]:
         """Its failures, grouped by cause, largest group first."""
@@ -102,7 +114,7 @@ class Client:
         class Failures(msgspec.Struct):
             groups: list[FailureGroup]
 
-        return self._get(_array_path(ref, "failures"), {}, Failures).groups
+        return self._get(array_path(ref, "failures"), {}, Failures).groups
 
     def why(self, ref: str) -> list[Reason]:
         """Why those members that do not run do not run."""
@@ -110,38 +122,38 @@ class Client:
         class Reasons(msgspec.Struct):
             reasons: list[Reason]
 
-        return self._get(_array_path(ref, "why"), {}, Reasons).reasons
+        return self._get(array_path(ref, "why"), {}, Reasons).reasons
 
     def cancel(self, ref: str, *, indexes: str | None, reason: str | None, dry_run: bool) -> Change:
         """Fail what has not started. Again: changes nothing."""
-        return self._post(_array_path(ref, "cancel"), {"indexes": indexes, "reason": reason, "dry_run": dry_run}, Change)
+        return self._post(array_path(ref, "cancel"), {"indexes": indexes, "reason": reason, "dry_run": dry_run}, Change)
 
     def terminate(self, ref: str, *, indexes: str | None, reason: str | None, grace_s: float | None, dry_run: bool) -> Change:
         """Stop what runs too, and end instances that live on. Again: changes nothing."""
         body = {"indexes": indexes, "reason": reason, "grace_s": grace_s, "dry_run": dry_run}
-        return self._post(_array_path(ref, "terminate"), body, Change)
+        return self._post(array_path(ref, "terminate"), body, Change)
 
     def retry(self, ref: str, *, indexes: str | None, dry_run: bool) -> Change:
         """Run settled members once more, as their next attempt."""
-        return self._post(_array_path(ref, "retry"), {"indexes": indexes, "dry_run": dry_run}, Change)
+        return self._post(array_path(ref, "retry"), {"indexes": indexes, "dry_run": dry_run}, Change)
 
     def extend(self, ref: str, *, indexes: str | None, ttl_s: float, dry_run: bool) -> Change:
         """Let instances end `ttl_s` from now."""
-        return self._post(_array_path(ref, "extend"), {"indexes": indexes, "ttl_s": ttl_s, "dry_run": dry_run}, Change)
+        return self._post(array_path(ref, "extend"), {"indexes": indexes, "ttl_s": ttl_s, "dry_run": dry_run}, Change)
 
     def limit(self, ref: str, max_concurrent: int | None) -> Array:
         """Change how many of it run at once; None: as many as there is room for."""
-        return self._post(_array_path(ref, "limit"), {"max_concurrent": max_concurrent}, Array)
+        return self._post(array_path(ref, "limit"), {"max_concurrent": max_concurrent}, Array)
 
     def remove(self, ref: str, *, dry_run: bool) -> Change:
         """Forget a settled array, with its files."""
-        return self._call("DELETE", _target(_array_path(ref), {"dry_run": "true" if dry_run else None}), None, Change)
+        return self._call("DELETE", with_query(array_path(ref), {"dry_run": "true" if dry_run else None}), None, Change)
 
     # Members
 
     def member_lines(self, **filters: str | Sequence[str] | None) -> Iterator[bytes]:
         """The members that match, as blocks of whole NDJSON lines: `array`, `indexes`, `state`, `status`, `name`, `tag`."""
-        answer = self._answer("GET", _target("/v1/members", filters), None)
+        answer = self._answer("GET", with_query("/v1/members", filters), None)
         if answer.status >= 400:
             raise _error(answer)
         return answer.lines()
@@ -168,11 +180,11 @@ class Client:
 
     def member(self, ref: str) -> MemberDetail:
         """One member, with its attempts."""
-        return self._get(_member_path(ref), {}, MemberDetail)
+        return self._get(member_path(ref), {}, MemberDetail)
 
     def log(self, ref: str, *, attempt: int | None = None, offset: int | None = None, tail: int | None = None) -> LogPiece:
         """Bytes of a log from `offset` (at most 1 MiB a call), or its last `tail` lines."""
-        target = _target(_member_path(ref, "log"), {"attempt": attempt, "offset": offset, "tail": tail})
+        target = with_query(member_path(ref, "log"), {"attempt": attempt, "offset": offset, "tail": tail})
         answer = self._answer("GET", target, None)
         if answer.status >= 400:
             raise _error(answer)
@@ -187,12 +199,12 @@ class Client:
 
     def session(self, ref: str) -> Session:
         """What `spored enter` needs to enter this member's view."""
-        return self._get(_member_path(ref, "session"), {}, Session)
+        return self._get(member_path(ref, "session"), {}, Session)
 
     # How
 
     def _get(self, path: str, query: Query, kind: type[T]) -> T:
-        return self._call("GET", _target(path, query), None, kind)
+        return self._call("GET", with_query(path, query), None, kind)
 
     def _post(self, path: str, body: object, kind: type[T]) -> T:
         return self._call("POST", path, msgspec.json.encode(body), kind)
@@ -200,24 +212,40 @@ class Client:
     def _call(self, method: str, target: str, body: bytes | None, kind: type[T]) -> T:
         return self._decode(self._answer(method, target, body), kind)
 
-    def _answer(self, method: str, target: str, body: bytes | None) -> wire.Answer:
-        """Ask. A crashed engine is brought back when that cannot do anything twice; one that was stopped on purpose stays stopped, once it has answered."""
+    def _answer(self, method: str, target: str, body: bytes | None, *, silent_s: float = 0.0) -> wire.Answer:
+        """Ask. A crashed engine is brought back when that cannot do anything twice; one that was stopped on purpose stays stopped, once it has answered.
+
+        `silent_s`: for how long the engine is expected to say nothing.
+        """
         for restarts_left in range(_RESTARTS, -1, -1):
             try:
-                answer = wire.request(self.socket, method, target, body, _PATIENCE_S)
+                answer = wire.request(self.socket, method, target, body, self._patience(silent_s))
                 self._was_served = True
                 return answer
-            except wire.CutOff as error:
+            except (wire.CutOff, wire.NoAnswer) as error:
                 if method != "GET":
-                    raise wire.CutOff(f"{error}: what you asked for may or may not have happened; look with `spawn status`") from error
+                    raise type(error)(f"{error}: what you asked for may or may not have happened; look with `spawn status`") from error
+                if isinstance(error, wire.NoAnswer):
+                    raise
                 self._bring_back(error, restarts_left)
             except wire.NotListening as error:
-                if error.stopped and self._was_served:
-                    raise wire.NotListening(f"{error}; it was stopped or never ran", stopped=True) from error
                 self._bring_back(error, restarts_left)
         raise AssertionError("unreachable")
 
+    def _patience(self, silent_s: float = 0.0, *, short: bool = False) -> wire.Patience:
+        longest_s = min(self._patience_s, SHORT_PATIENCE_S) if short else self._patience_s
+        return wire.Patience(silent_s + longest_s, silent_s + _SLOW_S, self._say_slow if self._on_slow is not None else None)
+
+    def _say_slow(self) -> None:
+        on_slow, self._on_slow = self._on_slow, None
+        if on_slow is not None:
+            on_slow()
+
     def _bring_back(self, error: Unavailable, restarts_left: int) -> None:
+        if self._was_served and lock.left_on_purpose(self.state_dir):
+            raise wire.NotListening(
+                "the engine was stopped meanwhile; what runs goes on, and the next command starts the engine again", stopped=True
+            ) from error
         if self._restart is None or not restarts_left:
             raise error
         self._restart()
@@ -244,7 +272,7 @@ class Client:
             version: str = "?"
             schema_version: int = 0
 
-        answer = wire.request(self.socket, "GET", "/v1/engine", None, _PATIENCE_S)
+        answer = wire.request(self.socket, "GET", "/v1/engine", None, self._patience(short=True))
         engine = msgspec.json.decode(answer.read(), type=AnyEngine)
         if engine.version == __version__ and engine.schema_version == SCHEMA_VERSION:
             return SpawnError("the engine answered with objects of another version than its own")
@@ -260,16 +288,3 @@ def _error(answer: wire.Answer) -> SpawnError:
     except msgspec.DecodeError:
         return SpawnError(f"the engine answered HTTP {answer.status}: {content[:200].decode(errors='replace')}")
     return ERRORS_BY_CODE.get(failure.code, SpawnError)(failure.message)
-
-
-def _array_path(ref: str, call: str = "") -> str:
-    return f"/v1/arrays/{quote(ref, safe='')}" + (f"/{call}" if call else "")
-
-
-def _member_path(ref: str, call: str = "") -> str:
-    return f"/v1/members/{quote(ref, safe='')}" + (f"/{call}" if call else "")
-
-
-def _target(path: str, query: Query) -> str:
-    given = {name: value for name, value in query.items() if value is not None and value != () and value != []}
-    return f"{path}?{urlencode(given, doseq=True)}" if given else path

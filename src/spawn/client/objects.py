@@ -229,5 +229,6 @@ class Submission(Struct, frozen=True, kw_only=True):
     sequential: bool = False
     cloud: dict[str, Any] = field(default_factory=dict)
     compat_env: bool = True
+    umask: int | None = None
     grace_s: float | None = None
     dry_run: bool = False

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
-from spawn.client.client import Client
+from spawn.client.client import SHORT_PATIENCE_S, Client
 from spawn.client.wire import NotListening, connect
 from spawn.config import LOG_NAME, SOCKET_NAME, state_directory
 from spawn.domain.errors import ERRORS_BY_CODE, ConfigurationError, SpawnError, Unavailable
 
 _START_PATIENCE_S: Final = 60.0
+_SLOW_S: Final = 3.0
 _LOG_TAIL: Final = 4096
 
 
@@ -28,25 +30,28 @@ class _Ready(msgspec.Struct):
     error: _Failure | None = None
 
 
-def ensure_engine(state_dir: Path | None = None) -> Client:
-    """A client of the engine that serves `state_dir` (default: this user's). Starts the engine when none answers; two at once end with one engine."""
+def ensure_engine(state_dir: Path | None = None, on_slow: Callable[[], None] | None = None) -> Client:
+    """A client of the engine that serves `state_dir` (default: this user's). Starts the engine when none answers; two at once end with one engine.
+
+    `on_slow` is called when the start or an answer takes longer than 3 s.
+    """
     directory = state_dir or state_directory()
     if not is_up(directory):
-        start_engine(directory)
-    return Client(directory, restart=lambda: start_engine(directory))
+        start_engine(directory, on_slow)
+    return Client(directory, restart=lambda: start_engine(directory, on_slow), on_slow=on_slow)
 
 
-def running_engine(state_dir: Path | None = None) -> Client:
-    """A client of the engine that already serves `state_dir`; NotListening when there is none. Starts nothing."""
+def running_engine(state_dir: Path | None = None, on_slow: Callable[[], None] | None = None) -> Client:
+    """A client of the engine that already serves `state_dir`, and that waits 5 s at most; NotListening when there is none. Starts nothing."""
     directory = state_dir or state_directory()
-    connect(directory / SOCKET_NAME, 5.0).close()
-    return Client(directory)
+    connect(directory / SOCKET_NAME, SHORT_PATIENCE_S).close()
+    return Client(directory, patience_s=SHORT_PATIENCE_S, on_slow=on_slow)
 
 
 def is_up(state_dir: Path) -> bool:
     """Whether somebody answers at the socket."""
     try:
-        connect(state_dir / SOCKET_NAME, 5.0).close()
+        connect(state_dir / SOCKET_NAME, SHORT_PATIENCE_S).close()
     except NotListening as error:
         if isinstance(error.__cause__, PermissionError):
             raise ConfigurationError(f"{state_dir / SOCKET_NAME} belongs to someone else: set SPAWN_STATE_DIR to a directory of your own") from error
@@ -54,7 +59,7 @@ def is_up(state_dir: Path) -> bool:
     return True
 
 
-def start_engine(state_dir: Path) -> None:
+def start_engine(state_dir: Path, on_slow: Callable[[], None] | None = None) -> None:
     """Start an engine and return when it, or another one that was quicker, answers. Raises what it said was in the way."""
     import subprocess
 
@@ -79,7 +84,7 @@ def start_engine(state_dir: Path) -> None:
     finally:
         os.close(writer)
     try:
-        line = _first_line(reader)
+        line = _first_line(reader, on_slow)
     finally:
         os.close(reader)
     # it lives on; without this, Popen would warn about that when it is collected
@@ -112,13 +117,15 @@ def _private(path: str, flags: int) -> int:
     return os.open(path, flags, 0o600)
 
 
-def _first_line(reader: int) -> bytes:
+def _first_line(reader: int, on_slow: Callable[[], None] | None) -> bytes:
     """What the engine says first, or nothing when it ended without a word."""
     import select
     import time
 
     line = b""
     end = time.monotonic() + _START_PATIENCE_S
+    if on_slow is not None and not select.select([reader], [], [], _SLOW_S)[0]:
+        on_slow()
     while not line.endswith(b"\n"):
         ready, _, _ = select.select([reader], [], [], max(0.0, end - time.monotonic()))
         if not ready:

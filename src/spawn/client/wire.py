@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
+from spawn.client.lock import way_out
 from spawn.domain.errors import Unavailable
 
 _LONGEST_ADDRESS: Final = 107  # sun_path has 108 bytes, the last one zero
 _CHUNK: Final = 1 << 18
+_CONNECT_AGAIN_S: Final = 0.05
 
 
 class NotListening(Unavailable):
@@ -29,17 +32,41 @@ class CutOff(Unavailable):
     """The connection ended in the middle of an answer, or before one: what was asked may or may not have happened."""
 
 
+class NoAnswer(Unavailable):
+    """The engine is there and says nothing: it hangs, is paused or has far too much to do."""
+
+
+class Patience(NamedTuple):
+    """How long the engine may be silent: `on_slow` is called after `slow_s`, once for every answer, and NoAnswer raised after `longest_s`."""
+
+    longest_s: float
+    slow_s: float = 3.0
+    on_slow: Callable[[], None] | None = None
+
+
 def connect(path: Path, timeout_s: float) -> socket.socket:
-    """Connect to a unix socket, however long its path is; NotListening when nobody listens."""
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    connection.settimeout(timeout_s)
-    try:
-        _connect_any_length(connection, path)
-    except OSError as error:
-        connection.close()
-        stopped = isinstance(error, (FileNotFoundError, NotADirectoryError))
-        raise NotListening(f"no engine answers at {path}: {error.strerror or error}", stopped=stopped) from error
-    return connection
+    """Connect to a unix socket, however long its path is; NotListening when nobody listens, NoAnswer when the queue of those who wait is full for so long."""
+    end = time.monotonic() + timeout_s
+    while True:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        connection.settimeout(timeout_s)
+        try:
+            _connect_any_length(connection, path)
+        except BlockingIOError as error:
+            connection.close()
+            if time.monotonic() > end:
+                raise _silent(path, timeout_s) from error
+            time.sleep(_CONNECT_AGAIN_S)
+        except OSError as error:
+            connection.close()
+            stopped = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            raise NotListening(f"no engine answers at {path}: {error.strerror or error}", stopped=stopped) from error
+        else:
+            return connection
+
+
+def _silent(path: Path, after_s: float) -> NoAnswer:
+    return NoAnswer(f"the engine at {path} did not answer within {after_s:.0f} s; {way_out(path.parent)}")
 
 
 def _connect_any_length(connection: socket.socket, path: Path) -> None:
@@ -56,9 +83,10 @@ def _connect_any_length(connection: socket.socket, path: Path) -> None:
 class Answer:
     """The status and headers of an answer; the body is read by `read` or `lines`, once."""
 
-    def __init__(self, connection: socket.socket, path: Path) -> None:
+    def __init__(self, connection: socket.socket, path: Path, patience: Patience) -> None:
         self._connection = connection
         self._path = path
+        self._patience = patience
         self._buffer = b""
         head = self._until(b"\r\n\r\n").decode("latin-1").split("\r\n")
         self.status = int(head[0].split(" ", 2)[1])
@@ -120,23 +148,37 @@ class Answer:
 
     def _receive(self, *, at_end_ok: bool = False) -> bytes:
         try:
-            piece = self._connection.recv(_CHUNK)
+            piece = self._next_bytes()
         except TimeoutError as error:
-            raise Unavailable(f"the engine at {self._path} did not answer in time; see `spawn engine logs`") from error
+            raise _silent(self._path, self._patience.longest_s) from error
         except OSError as error:
             raise self._cut_off() from error
         if not piece and not at_end_ok:
             raise self._cut_off()
         return piece
 
+    def _next_bytes(self) -> bytes:
+        longest_s, slow_s, on_slow = self._patience
+        if on_slow is None or slow_s >= longest_s:
+            self._connection.settimeout(longest_s)
+            return self._connection.recv(_CHUNK)
+        self._connection.settimeout(slow_s)
+        try:
+            return self._connection.recv(_CHUNK)
+        except TimeoutError:
+            on_slow()
+            self._patience = Patience(longest_s)
+            self._connection.settimeout(longest_s - slow_s)
+            return self._connection.recv(_CHUNK)
+
     def _cut_off(self) -> CutOff:
         self._connection.close()
         return CutOff(f"the engine at {self._path} went away while it answered")
 
 
-def request(path: Path, method: str, target: str, body: bytes | None, timeout_s: float) -> Answer:
+def request(path: Path, method: str, target: str, body: bytes | None, patience: Patience) -> Answer:
     """Send one request; the answer's body is still to be read."""
-    connection = connect(path, timeout_s)
+    connection = connect(path, patience.longest_s)
     head = f"{method} {target} HTTP/1.1\r\nHost: spawn\r\nConnection: close\r\n"
     if body is not None:
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
@@ -145,7 +187,7 @@ def request(path: Path, method: str, target: str, body: bytes | None, timeout_s:
     except OSError:
         pass  # the engine may have refused early and hung up: its answer is still there to read
     try:
-        return Answer(connection, path)
+        return Answer(connection, path, patience)
     except BaseException:
         connection.close()
         raise

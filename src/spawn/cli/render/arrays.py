@@ -165,7 +165,8 @@ def show_facts(array: Array, groups: Sequence[FailureGroup], reasons: Sequence[R
     facts += [(status.lower(), count) for status, count in array.counts.items()]
     facts += [("lost", array.lost), ("cancelled", array.cancelled), ("rate_per_s", array.rate_per_s), ("seconds_left", array.seconds_left)]
     facts += [("created_at", array.created_at), ("started_at", array.started_at), ("stopped_at", array.stopped_at)]
-    lines = [f"{key}\t{_fact(value)}" for key, value in facts]
+    colour = has_colour(sys.stdout)
+    lines = [f"{key}\t{paint_status(_fact(value), on=colour)}" for key, value in facts]
     for group in groups:
         lines.append(f"failure\t{group.count}\t{_fact(group.indexes)}\t{_fact(group.exit_code)}\t{cause(group)}")
         if group.example is not None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final, Generic, Literal, NamedTuple, TypeVar
 
 from spawn.cli.render.terminal import has_colour, is_terminal, paint, paint_status, printable
+from spawn.domain.errors import SpawnError
 
 Format = Literal["table", "wide", "json", "jsonl", "tsv", "csv", "yaml", "name"]
 FORMATS: Final[tuple[Format, ...]] = ("table", "wide", "json", "jsonl", "tsv", "csv", "yaml", "name")
@@ -48,22 +50,36 @@ def line(text: str) -> None:
 
 def write(text: str) -> None:
     """Data as it is; what the terminal's encoding cannot show becomes a question mark."""
-    try:
-        sys.stdout.write(text)
-    except UnicodeEncodeError:
-        encoding = sys.stdout.encoding or "ascii"
-        sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
+    with _writing():
+        try:
+            sys.stdout.write(text)
+        except UnicodeEncodeError:
+            encoding = sys.stdout.encoding or "ascii"
+            sys.stdout.write(text.encode(encoding, "replace").decode(encoding))
 
 
 def write_bytes(content: bytes) -> None:
     """Bytes as they are."""
-    sys.stdout.flush()
-    sys.stdout.buffer.write(content)
+    with _writing():
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
 
 
 def flush() -> None:
     """Let a reader at the other end of the pipe see what there is."""
-    sys.stdout.flush()
+    with _writing():
+        sys.stdout.flush()
+
+
+@contextmanager
+def _writing() -> Iterator[None]:
+    """A full disk is told in one sentence; a reader that has left is not told at all (main)."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise SpawnError(f"stdout could not be written: {error.strerror}") from error
 
 
 def document(value: Any, output: Output) -> None:
@@ -89,7 +105,7 @@ def records(kind: Kind[T], items: Iterable[T], output: Output) -> int:
         return _csv(kind.columns, items)
     columns = kind.columns if output.format in ("wide", "tsv") else [column for column in kind.columns if not column.wide]
     if output.format == "tsv" or not is_terminal(sys.stdout):
-        return _lines(_tab_separated(columns, items))
+        return _lines(_tab_separated(columns, items, colour=output.format != "tsv" and has_colour(sys.stdout)))
     return _aligned(columns, list(items))
 
 
@@ -150,16 +166,26 @@ def _plain(value: object) -> str:
     return printable(str(value))
 
 
-def _tab_separated(columns: Sequence[Column[T]], items: Iterable[T]) -> Iterable[str]:
+def _tab_separated(columns: Sequence[Column[T]], items: Iterable[T], *, colour: bool) -> Iterable[str]:
     getters = [column.value for column in columns]
     for item in items:
-        yield "\t".join([_plain(getter(item)) for getter in getters])
+        fields = [_plain(getter(item)) for getter in getters]
+        yield "\t".join([paint_status(field, on=True) for field in fields] if colour else fields)
+
+
+class _Stdout:
+    """Where csv writes to."""
+
+    def write(self, text: str) -> int:
+        """One record."""
+        write(text)
+        return len(text)
 
 
 def _csv(columns: Sequence[Column[T]], items: Iterable[T]) -> int:
     import csv
 
-    writer = csv.writer(sys.stdout, lineterminator="\n")
+    writer = csv.writer(_Stdout(), lineterminator="\n")
     writer.writerow([column.header.lower().replace(" ", "_") for column in columns])
     count = 0
     for item in items:

@@ -23,6 +23,12 @@ def note(text: str) -> None:
     say(f"{paint('note:', 'cyan', on=has_colour(sys.stderr))} {text}")
 
 
+def progress(text: str) -> None:
+    """What is being waited for; only for people."""
+    if is_terminal(sys.stderr):
+        note(text)
+
+
 def warn(text: str) -> None:
     """Something that is probably not what was wanted."""
     say(f"{paint('warning:', 'yellow', on=has_colour(sys.stderr))} {text}")
