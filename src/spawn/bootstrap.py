@@ -7,6 +7,7 @@ import fcntl
 import json
 import logging
 import os
+import signal
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from spawn.api.native.routes import native_app, native_routes
 from spawn.api.native.service import Service
 from spawn.api.native.shapes import SCHEMA_VERSION
 from spawn.api.server import listen, make_server
-from spawn.config import SOCKET_NAME, engine_settings
+from spawn.config import LOCK_NAME, SOCKET_NAME, STORE_NAME, engine_settings
 from spawn.domain.durations import parse_duration
 from spawn.domain.errors import ConfigurationError, SpawnError, Unavailable
 from spawn.domain.instants import Instant, from_seconds, iso
@@ -32,8 +33,6 @@ from spawn.providers.local.files import LocalFiles
 from spawn.providers.local.provider import LocalProvider
 from spawn.store.sqlite import SqliteStore
 
-STORE_NAME = "store.db"
-LOCK_NAME = "engine.lock"
 IDLE_EXIT = timedelta(minutes=30)
 _LOOK_EVERY_S = 2.0
 _OTHER_ENGINE_WITHIN_S = 30.0
@@ -142,6 +141,9 @@ class EngineProcess:
         self._socket_inode = self._socket_path.stat().st_ino
         loop.start()
         threading.Thread(target=self._watch_over, name="watch", daemon=True).start()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # the server ends in good order at these signals and then raises them again: by then they have done their work
+            signal.signal(number, lambda *_: None)
         ready()
         try:
             self._server.run(sockets=[sock])

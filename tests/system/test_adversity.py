@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import signal
 import sqlite3
 import subprocess
 from collections.abc import Iterator
@@ -168,3 +169,37 @@ def test_the_state_directory_of_someone_else_is_refused(shell: Shell) -> None:
     refused = shell("list", code=3)
     assert one_sentence(refused.err)
     assert "another user" in refused.err
+
+
+def test_a_child_with_its_own_tmp_starts_no_engine(shell: Shell) -> None:
+    if why := shell.engine()["features"]["private_tmp"]:
+        pytest.skip(f"no private /tmp here: {why}")
+    script = f'#!/bin/sh\nSPAWN_STATE_DIR={shell.home}/other spawn status\necho "exit status $?"\n'
+    array = shell.launch("--array", "1", "--wait", "--user-data", script)
+    logged = shell("logs", array).lines
+    assert logged[-1] == "exit status 6"
+    assert "cannot start one that lasts" in logged[0]
+    assert not (shell.home / "other" / "engine.lock").exists()
+
+
+def test_a_terminated_engine_ends_in_good_order(shell: Shell) -> None:
+    array = shell.launch("--array", "2", "--", "sh", "-c", f"while [ ! -e {shell.cwd}/gate ]; do sleep 0.02; done")
+    pid = shell.engine()["pid"]
+    os.kill(pid, signal.SIGTERM)
+    eventually(lambda: not alive(pid))
+    assert not (shell.state / "engine.sock").exists()
+    assert not (shell.state / "store.db-wal").exists()
+    (shell.cwd / "gate").touch()
+    shell("wait", array)
+
+
+def test_stopping_the_engine_while_a_client_waits_leaves_it_stopped(shell: Shell) -> None:
+    array = shell.launch("--array", "2", "--", "sleep", "1000")
+    pid = shell.engine()["pid"]
+    waiting = shell.start("wait", array)
+    eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 2)
+    shell("engine", "stop")
+    _, error = waiting.communicate(timeout=60)
+    assert waiting.returncode == 6, error
+    assert not alive(pid)
+    assert not (shell.state / "engine.sock").exists()

@@ -70,6 +70,14 @@ def test_piped_lists_have_a_line_a_record_and_sort_by_number(shell: Shell, mixed
     shell("wait", mixed, code=7)
 
 
+def test_members_are_found_by_their_own_name_and_by_their_arrays(shell: Shell, mixed: str) -> None:
+    assert len(shell("list", "--name", "mixed").lines) == 12
+    assert len(shell("list", "--name", "mixed-3").lines) == 1
+    assert len(shell("list", "--tag", "kind=test", "--status", "failed").lines) == 1
+    (shell.cwd / "gate").touch()
+    shell("wait", mixed, code=7)
+
+
 def test_secrets_are_not_listed(shell: Shell, mixed: str) -> None:
     everything = "".join(
         shell(*words, code=None).out

@@ -63,6 +63,7 @@ def start_engine(state_dir: Path, on_slow: Callable[[], None] | None = None) -> 
     """Start an engine and return when it, or another one that was quicker, answers. Raises what it said was in the way."""
     import subprocess
 
+    _refuse_in_sandbox()
     _make_private(state_dir)
     reader, writer = os.pipe()
     try:
@@ -90,6 +91,20 @@ def start_engine(state_dir: Path, on_slow: Callable[[], None] | None = None) -> 
     # it lives on; without this, Popen would warn about that when it is collected
     process.returncode = 0
     _raise_unless_ready(line, state_dir)
+
+
+def _refuse_in_sandbox() -> None:
+    """An engine started by a child with a /tmp of its own would live in that /tmp, and lose it with the child's instance."""
+    runner = os.environ.get("SPAWN_RUNNER")
+    if not runner or "SPAWN_ATTEMPT_ID" not in os.environ:
+        return
+    try:
+        pid = int(Path(runner, "runner.lock").read_text())
+        outside = os.readlink("/proc/self/ns/mnt") == os.readlink(f"/proc/{pid}/ns/mnt")
+    except (OSError, ValueError):
+        outside = False
+    if not outside:
+        raise Unavailable("no engine runs, and a child with a /tmp of its own cannot start one that lasts: `spawn engine start` outside, then try again")
 
 
 def _engine_environment() -> dict[str, str]:

@@ -23,18 +23,18 @@ _BLOCK: Final = 2000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """Which members: any of these states, statuses and names; an empty set means all."""
+    """Which members: any of these states, statuses and names (their own, or their array's); an empty set means all."""
 
     states: Collection[str] = ()
     statuses: Collection[str] = ()
     names: Collection[str] = ()
 
-    def takes(self, member: Member) -> bool:
-        """Whether a member is one of those."""
+    def takes(self, member: Member, array_name: str) -> bool:
+        """Whether a member of an array of this name is one of those."""
         return (
             (not self.states or member.state in self.states)
             and (not self.statuses or member.status in self.statuses)
-            and (not self.names or member.name in self.names)
+            and (not self.names or member.name in self.names or array_name in self.names)
         )
 
 
@@ -62,7 +62,7 @@ class MemberReader:
             if chosen is not None:
                 members = [member for position, member in enumerate(members, low) if position in chosen]
             if wanted.states or wanted.statuses or wanted.names:
-                members = [member for member in members if wanted.takes(member)]
+                members = [member for member in members if wanted.takes(member, self._job.name)]
             if members:
                 yield members
 
