@@ -56,6 +56,16 @@ class Array:
         self.tmps.clear()
 
 
+class Entry(NamedTuple):
+    """An attempt that waits."""
+
+    id: str
+    array: Array
+    position: int
+    number: int
+    array_index: int  #: the index the child is told
+
+
 class Exit(NamedTuple):
     """How a process ended."""
 
@@ -87,22 +97,20 @@ class Attempt:
         "output",
         "over",
         "pid",
-        "position",
         "segment",
         "spec",
         "tmp",
         "why",
     )
 
-    def __init__(self, identity: str, array: Array, position: int, index: int, number: int, began: float) -> None:
-        self.id = identity
-        self.array = array
-        self.spec = array.spec
-        self.position = position
-        self.index = index
-        self.number = number
+    def __init__(self, entry: Entry, began: float) -> None:
+        self.id = entry.id
+        self.array = entry.array
+        self.spec = entry.array.spec  #: the array may be described anew, which changes nothing for this one
+        self.index = entry.array_index
+        self.number = entry.number
         self.began = began  #: on the loop's clock
-        stem = stem_of(array.directory, position, index, number)
+        stem = stem_of(entry.array.directory, entry.position, entry.array_index, entry.number)
         self.log = stem + b".log"
         self.output = stem + b".out"
         self.tmp = stem + b".tmp"

@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 import time
+import traceback
 from collections.abc import Iterator
 from typing import Any, Callable, NamedTuple
 
 from spored import WIRE, __version__, cgroups
-from spored.attempts import Array, Attempt, Begun
+from spored.attempts import Array, Attempt, Begun, Entry
 from spored.errors import CONFLICT, NOT_FOUND, BadMessage
-from spored.home import Home
+from spored.home import Home, log
 from spored.journal import Journal
 from spored.lifecycle import Lifecycle
 from spored.server import Connection, Server
 from spored.specs import count, member, parse_spec, path, seconds, spec_of_remains
-from spored.waiting import Entry
 
 Message = dict[str, Any]
 
@@ -61,17 +61,17 @@ class Control:
     def hear(self, connection: Connection, line: bytes) -> None:
         """Act on one line."""
         try:
-            message = json.loads(line)
-            if not isinstance(message, dict) or not isinstance(message.get("op"), str):
-                raise BadMessage("a line must be a JSON object with an op")
+            message = _parse(line)
             op = self._ops.get(message["op"])
             if op is None:
                 raise BadMessage(f"unknown op {message['op'][:60]!r}")
             op(connection, message)
         except BadMessage as error:
             connection.send({"op": "error", "message": str(error)})
-        except (ValueError, RecursionError):
-            connection.send({"op": "error", "message": "the line is not JSON"})
+        except Exception as error:
+            # A fault of this program in one request must not cost the attempts that run.
+            log(f"a request failed: {traceback.format_exc()}")
+            connection.send({"op": "error", "message": f"the runner failed at this: {error!r}"})
 
     # --- the engine
 
@@ -170,7 +170,7 @@ class Control:
     def _release_unknown(self, array: Array, identity: str, index: int, keep_files: bool) -> None:
         """Of a former runner's time: its processes are known by their marks, its files by their names."""
         _, position, number = identity.split(":")
-        attempt = Attempt(identity, array, int(position), index, int(number), 0.0)
+        attempt = Attempt(Entry(identity, array, int(position), int(number), index), 0.0)
         attempt.over = True
         attempt.cgroup = cgroups.former(self._home.path).get(identity)
         self._lifecycle.release(attempt, keep_files)
@@ -250,6 +250,16 @@ class Control:
                 "deadline": None if left is None else round(time.time() + left, 3),
             }
         )
+
+
+def _parse(line: bytes) -> Message:
+    try:
+        message = json.loads(line)
+    except (ValueError, RecursionError):
+        raise BadMessage("the line is not JSON") from None
+    if not isinstance(message, dict) or not isinstance(message.get("op"), str):
+        raise BadMessage("a line must be a JSON object with an op")
+    return message
 
 
 def _key(message: Message) -> str:

@@ -31,18 +31,18 @@ class Spares:
         self._fresh_mode = self._fresh_owner = -1
         self._inside = NOTHING
 
-    def make(self, path: bytes) -> None:
-        """Make the directory `path`, and its shard if need be. One that is there stays as it is."""
+    def make(self, path: bytes) -> bool:
+        """Make the directory `path`, and its shard if need be. One that is there stays as it is. True: it has served before."""
         while self._spares:
             try:
                 os.rename(self._spares.pop(), path)
-                return
+                return True
             except OSError:
                 continue  # someone removed the spare, or `path` is there with something in it
         try:
             os.mkdir(path)
         except FileExistsError:
-            return
+            return False
         except FileNotFoundError:
             shard = os.path.dirname(path)
             # makedirs gives its mode to the last directory only
@@ -54,6 +54,7 @@ class Spares:
         if self._fresh_mode < 0:
             status = os.lstat(path)
             self._fresh_mode, self._fresh_owner = status.st_mode, status.st_uid
+        return False
 
     def retire(self, path: bytes, inside: Inside = NOTHING) -> bool:
         """An attempt no longer needs `path`: keep it for the next one. False: it holds more than `inside`, or is not as it was made; it stays."""

@@ -44,9 +44,11 @@ class Home:
                 break
             except BlockingIOError:
                 holder = os.pread(fd, 32, 0).decode("ascii", "replace").strip()
-                if _is_runner(holder) or time.monotonic() > until:
+                lives = _is_runner(holder)
+                if lives or time.monotonic() > until:
                     os.close(fd)
-                    raise SporedError(f"another runner (pid {holder or 'unknown'}) works in {self.path}", CONFLICT) from None
+                    who = f"another runner (pid {holder}) works in" if lives else f"something that a killed runner (pid {holder or 'unknown'}) started holds"
+                    raise SporedError(f"{who} {self.path}", CONFLICT) from None
                 time.sleep(0.005)
         os.ftruncate(fd, 0)
         os.pwrite(fd, b"%d\n" % os.getpid(), 0)

@@ -37,6 +37,7 @@ class Request(NamedTuple):
     variables: dict[bytes, bytes]
     log: bytes
     tmp: bytes | None  #: the directory to put on /tmp
+    again: bool  #: that directory has served an attempt before, which left it empty
     cgroup: bytes | None  #: the cgroup.procs file to join
 
 
@@ -45,6 +46,9 @@ class Launcher(Protocol):
 
     def launch(self, request: Request, log: int) -> int:
         """Make the process of `request`, whose log is open as `log`. Its pid, or 0 when that will be told later. Refused when it cannot be made."""
+
+    def tidy(self) -> None:
+        """No more processes are wanted for now: let go of what would make the next ones cheaper. Again: nothing."""
 
 
 def prepare(spec: Spec, runner: str) -> Template:
@@ -122,10 +126,14 @@ class InProcess:
             return spawn(request, log)
         assert self._namespaces is not None
         try:
-            self._namespaces.enter(request.tmp, request.template.shown)
+            self._namespaces.enter(request.tmp, request.template.shown, again=request.again)
         except OSError as error:
             raise Refused(f"its private /tmp could not be made: {error}") from error
         try:
             return spawn(request, log)
         finally:
             self._namespaces.leave()
+
+    def tidy(self) -> None:
+        if self._namespaces is not None:
+            self._namespaces.tidy()

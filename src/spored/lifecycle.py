@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from spored import cgroups
-from spored.attempts import Attempt, Exit
+from spored import cgroups, events
+from spored.attempts import Attempt, Entry, Exit
 from spored.errors import NoRoom, Refused
 from spored.family import Family
 from spored.journal import Journal
@@ -20,13 +19,12 @@ from spored.spawner import Listener
 from spored.specs import Spec
 from spored.undertaker import LEFTOVER_GRACE, Undertaker
 from spored.usage import exit_of
-from spored.waiting import Entry, Room, Waiting
+from spored.waiting import Room, Waiting
 
 _COMPLETED_GRACE = 10.0
 """Seconds a script may still run after `spored complete`, when its instance ends with it."""
 _TIDY = 0.5
 """Seconds after which directories that no attempt needed go."""
-_REFUSAL = "CannotStartContainerError: "
 
 
 class Lifecycle:
@@ -77,7 +75,7 @@ class Lifecycle:
                 return
 
     def _begin(self, entry: Entry) -> None:
-        attempt = Attempt(entry.id, entry.array, entry.position, entry.array_index, entry.number, now())
+        attempt = Attempt(entry, now())
         try:
             if not self.room.could_fit(attempt.spec):
                 raise Refused(self._too_large(attempt.spec))
@@ -98,7 +96,7 @@ class Lifecycle:
 
     def _write_starting(self, entry: Entry, attempt: Attempt) -> None:
         """From here on this attempt id never starts again."""
-        self._journal.write(f'{{"e":"starting","a":"{attempt.id}","t":{time.time():.6f}}}\n')
+        self._journal.write(events.starting(attempt.id))
         if not self._journal.flush():
             self._journal.retract()
             raise NoRoom from self._journal.trouble
@@ -122,12 +120,12 @@ class Lifecycle:
         """Its process runs."""
         attempt.pid = pid
         self._family.leaders[pid] = attempt
-        self._journal.write(f'{{"e":"started","a":"{attempt.id}","t":{time.time():.6f},"pid":{pid}}}\n', urgent=False)
+        self._journal.write(events.started(attempt.id, pid), urgent=False)
         spec = attempt.spec
         if spec.timeout_s is not None or spec.ttl_s is not None or self.deadlines:
             self._set_limits(attempt)
         if attempt.doomed:
-            self.undertaker.leader_gone(attempt)
+            self.undertaker.changed(attempt)
 
     def _set_limits(self, attempt: Attempt) -> None:
         spec = attempt.spec
@@ -153,7 +151,7 @@ class Lifecycle:
             self.stop(attempt, "ttl", attempt.spec.grace_s)
 
     def _refuse(self, attempt: Attempt, reason: str) -> None:
-        self._journal.write(f'{{"e":"refused","a":"{attempt.id}","t":{time.time():.6f},"reason":{json.dumps(_REFUSAL + reason)}}}\n')
+        self._journal.write(events.refused(attempt.id, reason))
         attempt.over = True
         self._close(attempt)
         self._discard(attempt)
@@ -175,7 +173,7 @@ class Lifecycle:
             for timer in attempt.limits:
                 timer.cancel()
         if attempt.doomed:
-            self.undertaker.leader_gone(attempt)
+            self.undertaker.changed(attempt)
         elif not attempt.spec.keep and self._has_leftovers(attempt):
             self.undertaker.doom(attempt, LEFTOVER_GRACE, self._settle)
         else:
@@ -204,18 +202,15 @@ class Lifecycle:
     def _settle(self, attempt: Attempt) -> None:
         """Nothing of it is left, or it may stay: its end goes into the journal."""
         how = attempt.exit
-        if how is None:
-            self._journal.write(f'{{"e":"lost","a":"{attempt.id}","t":{time.time():.6f}}}\n')
-        else:
-            self._journal.write(_ended_line(attempt, how))
+        self._journal.write(events.lost(attempt.id) if how is None else events.ended(attempt.id, how, _why(attempt, how)))
         self._close(attempt)
         if attempt.spec.keep and how is not None:
             attempt.kept = True
             self.kept[attempt.id] = attempt
         else:
-            self._discard(attempt)
+            self._discard(attempt, alone=not self._unsure)
             if self._unsure:
-                self.undertaker.sweep()
+                self.undertaker.sweep(attempt)
 
     def _close(self, attempt: Attempt) -> None:
         self._journal.closed(attempt.segment)
@@ -223,13 +218,13 @@ class Lifecycle:
         attempt.array.running -= 1
         self.room.give(attempt.spec)
 
-    def _discard(self, attempt: Attempt, keep_files: bool = False) -> None:
-        """Its instance is gone: remove what only it needed."""
+    def _discard(self, attempt: Attempt, *, keep_files: bool = False, alone: bool = True) -> None:
+        """Its instance is gone: remove what only it needed. `alone`: certainly no process of it is left."""
         if attempt.expiry is not None:
             attempt.expiry.cancel()
         if self._family.leaders.get(attempt.pid) is attempt:
             del self._family.leaders[attempt.pid]
-        self.preparation.discard(attempt, keep_files)
+        self.preparation.discard(attempt, keep_files=keep_files, alone=alone)
         if self._tidying is None:
             self._tidying = self._loop.after(_TIDY, self._tidy)
 
@@ -237,6 +232,9 @@ class Lifecycle:
         self._tidying = None
         if not self.preparation.tidy(lazily=True):
             self._tidying = self._loop.after(_TIDY, self._tidy)
+        elif not self.running:
+            for launcher in self._launchers.values():
+                launcher.tidy()
 
     # --- what the engine and the scripts ask for
 
@@ -252,7 +250,7 @@ class Lifecycle:
         if not self.waiting.drop(identity):
             return False
         self.deadlines.pop(identity, None)
-        self._journal.write(f'{{"e":"dropped","a":"{identity}","t":{time.time():.6f}}}\n')
+        self._journal.write(events.dropped(identity))
         return True
 
     def stop_all(self, grace: float) -> None:
@@ -267,8 +265,7 @@ class Lifecycle:
     def complete(self, attempt: Attempt, status: str, message: str | None) -> None:
         """The script said how it went. It must not have said so before."""
         attempt.completed = status
-        said = json.dumps(message)
-        self._journal.write(f'{{"e":"completed","a":"{attempt.id}","t":{time.time():.6f},"status":"{status}","message":{said}}}\n')
+        self._journal.write(events.completed(attempt.id, status, message))
         if not attempt.spec.keep:
             grace = attempt.spec.grace_s
             timer = self._loop.after(_COMPLETED_GRACE, lambda: self.stop(attempt, "completed", grace))
@@ -289,20 +286,13 @@ class Lifecycle:
 
         def gone(released: Attempt) -> None:
             self.kept.pop(released.id, None)
-            self._discard(released, keep_files)
+            self._discard(released, keep_files=keep_files, alone=False)
 
         self.undertaker.doom(attempt, LEFTOVER_GRACE, gone)
 
 
-def _ended_line(attempt: Attempt, how: Exit) -> str:
-    why = attempt.why
-    if why is None and attempt.cgroup is not None and how.code != 0 and cgroups.had_oom_kill(attempt.cgroup):
-        why = "oom"
-    code = "null" if how.code is None else how.code
-    signal = "null" if how.signal is None else how.signal
-    reason = "null" if why is None else f'"{why}"'
-    maxrss = "null" if how.maxrss is None else how.maxrss
-    return (
-        f'{{"e":"ended","a":"{attempt.id}","t":{how.at:.6f},"code":{code},"signal":{signal},"user":{how.user:.6f},'
-        f'"system":{how.system:.6f},"maxrss":{maxrss},"why":{reason}}}\n'
-    )
+def _why(attempt: Attempt, how: Exit) -> str | None:
+    """Why it did not end by itself, if it did not."""
+    if attempt.why is None and attempt.cgroup is not None and how.code != 0 and cgroups.had_oom_kill(attempt.cgroup):
+        return "oom"
+    return attempt.why

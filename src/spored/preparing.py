@@ -13,8 +13,8 @@ from spored.launching import Request, prepare
 from spored.sandbox import mount_points
 from spored.sweeper import Sweeper
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO})
-"""Then the disk is what is wrong, not the attempt."""
+_TRANSIENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM})
+"""Then the machine is what is wrong, not the attempt."""
 
 
 class Preparation:
@@ -35,8 +35,7 @@ class Preparation:
         try:
             array.outputs.make(attempt.output)
             private = spec.private_tmp and self._private
-            if private:
-                array.tmps.make(attempt.tmp)
+            again = private and array.tmps.make(attempt.tmp)
             log = os.open(attempt.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
             if array.template is None:
                 array.template = prepare(spec, self._runner)
@@ -48,24 +47,27 @@ class Preparation:
                 os.close(log)
             if isinstance(error, Refused):
                 raise
-            if error.errno in _FULL:
+            if error.errno in _TRANSIENT:
                 raise NoRoom(str(error)) from error
             raise Refused(f"its files could not be made: {error}") from error
         own = environment.own(spec, array.batch_id, attempt.id.encode("ascii"), attempt.index, attempt.number, attempt.output)
         group = None if attempt.cgroup is None else os.fsencode(attempt.cgroup) + b"/cgroup.procs"
-        return Request(attempt.id, array.template, own, attempt.log, attempt.tmp if private else None, group), log
+        return Request(attempt.id, array.template, own, attempt.log, attempt.tmp if private else None, again, group), log
 
-    def discard(self, attempt: Attempt, keep_files: bool) -> None:
-        """Remove the attempt's cgroup, its private /tmp (unless the files are to be kept), and its output directory when nothing is in it."""
+    def discard(self, attempt: Attempt, *, keep_files: bool, alone: bool) -> None:
+        """Remove the attempt's cgroup, its private /tmp (unless the files are to be kept), and its output directory when nothing is in it.
+
+        `alone`: it is certain that no process is left of it, so that the next attempt may have its directories.
+        """
         array = attempt.array
         if attempt.cgroup is not None:
             cgroups.remove(attempt.cgroup)
-        if array.outputs.retire(attempt.output):
+        if alone and array.outputs.retire(attempt.output):
             self._untidy.add(array)
         else:
             remove_empty(attempt.output)
         if attempt.spec.private_tmp and not keep_files:
-            if array.tmps.retire(attempt.tmp, array.points):
+            if alone and array.tmps.retire(attempt.tmp, array.points):
                 self._untidy.add(array)
             else:
                 self.sweeper.remove(attempt.tmp, array.points)

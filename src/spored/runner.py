@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import gc
-import json
 import os
 import signal
 import sys
-import time
 from typing import Callable
 
-from spored import __version__, cgroups, libc, recovery, sandbox
+from spored import __version__, cgroups, events, libc, recovery, sandbox
 from spored.attempts import Begun
 from spored.control import Control, Identity
 from spored.environment import ATTEMPT_MARK, DETACHED_MARK, RUNNER_MARK
@@ -72,6 +70,7 @@ class Runner:
         self._nudge: Timer | None = None
         self._closing: float | None = None
         self._in_trouble = False
+        self._retry: Timer | None = None
         self._done = False
         self._prepare_process()
         boot = boot_id()
@@ -125,9 +124,9 @@ class Runner:
         self._lifecycle.reap()
 
     def _write_past(self, past: Past, boot: str) -> None:
-        self._journal.write(json.dumps({"e": "runner", "pid": os.getpid(), "boot": boot, "t": round(time.time(), 6)}) + "\n")
+        self._journal.write(events.runner(os.getpid(), boot))
         for identity in past.open:
-            self._journal.write(f'{{"e":"lost","a":"{identity}","t":{time.time():.6f}}}\n')
+            self._journal.write(events.lost(identity))
         if past.open:
             log(f"{len(past.open)} attempts of the former runner are lost")
 
@@ -178,11 +177,15 @@ class Runner:
         """While the disk takes nothing, look again in a while; every turn tries to begin what waits."""
         trouble = self._journal.trouble or self._lifecycle.trouble
         self._lifecycle.trouble = None
-        if trouble is not None:
-            self._loop.after(_RETRY, lambda: None) if not self._in_trouble else None
+        if trouble is not None and self._retry is None:
+            self._retry = self._loop.after(_RETRY, self._try_again)
         if (trouble is not None) != self._in_trouble:
             self._in_trouble = trouble is not None
             log(f"nothing new starts: {trouble}" if trouble else "the disk takes writes again")
+
+    def _try_again(self) -> None:
+        self._retry = None
+        self._journal.flush()
 
     def _housekeep(self) -> None:
         """From time to time: end when there is nothing to do any more."""

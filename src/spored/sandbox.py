@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 import sys
 from collections.abc import Iterable
@@ -11,6 +12,7 @@ from spored import libc
 from spored.specs import Spec, text_bytes
 
 TMP = b"/tmp"
+_MOST_VIEWS = 256
 _ROOTS = tuple({"/tmp", os.path.realpath("/tmp")})
 
 
@@ -92,14 +94,57 @@ def enter_user_namespace() -> None:
             file.write(text)
 
 
+class _View:
+    """A namespace that is kept for the next attempt whose /tmp is the same directory."""
+
+    def __init__(self) -> None:
+        self.fd = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._mounts = os.open("/proc/self/mountinfo", os.O_RDONLY | os.O_CLOEXEC)
+        self._poll = select.poll()
+        self._poll.register(self._mounts, select.POLLPRI)
+
+    def is_as_made(self) -> bool:
+        """Whether nothing has been mounted or unmounted in it."""
+        return not self._poll.poll(0)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self.fd)
+        os.close(self._mounts)
+
+
 class Namespaces:
-    """Takes this process into a private view for the moment in which it makes a child, and back."""
+    """Takes this process into a private view for the moment in which it makes a child, and back.
+
+    Making and destroying a mount namespace costs as much as half a process. Where attempts leave their /tmp as they found it, their
+    directory serves one after the other, and so can the namespace in which it is on /tmp.
+    """
 
     def __init__(self) -> None:
         self._home = os.open("/proc/self/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+        self._views: dict[tuple[int, int, tuple[bytes, ...]], _View] = {}
 
-    def enter(self, tmp: bytes, shown: tuple[bytes, ...]) -> None:
-        """Go to a new namespace whose /tmp is `tmp`. On an error this process is back home."""
+    def enter(self, tmp: bytes, shown: tuple[bytes, ...], *, again: bool = False) -> None:
+        """Go to a namespace whose /tmp is `tmp`. On an error this process is back home.
+
+        `again`: this directory has served before, no process is left of that, and it is likely to serve again.
+        """
+        if not again:
+            self._make(tmp, shown)
+            return
+        status = os.stat(tmp)
+        # The mount holds on to the directory, so its number is no other's as long as the namespace is kept.
+        key = (status.st_dev, status.st_ino, shown)
+        view = self._views.get(key)
+        if view is not None and view.is_as_made():
+            libc.setns(view.fd, libc.CLONE_NEWNS)
+            return
+        if view is not None or len(self._views) >= _MOST_VIEWS:
+            self._views.pop(key if view is not None else next(iter(self._views))).close()
+        self._make(tmp, shown)
+        self._views[key] = _View()
+
+    def _make(self, tmp: bytes, shown: tuple[bytes, ...]) -> None:
         libc.unshare(libc.CLONE_NEWNS)
         try:
             show_private_tmp(tmp, shown)
@@ -110,6 +155,12 @@ class Namespaces:
     def leave(self) -> None:
         """Come back. The working directory is / then."""
         libc.setns(self._home, libc.CLONE_NEWNS)
+
+    def tidy(self) -> None:
+        """Let go of all namespaces that are kept."""
+        for view in self._views.values():
+            view.close()
+        self._views.clear()
 
 
 def probe(directory: str, *, user_namespace: bool) -> str | None:

@@ -55,6 +55,10 @@ class Spawner:
         channel.send(("launch", id(template), tuple(request._replace(template=None))))  # type: ignore[arg-type]
         return 0
 
+    def tidy(self) -> None:
+        if self._channel is not None:
+            self._channel.send(("tidy", None, None))
+
     def _start(self) -> Channel:
         ours, theirs = socket.socketpair()
         self.pid = os.fork()
@@ -121,6 +125,9 @@ class _Maker:
 
     def _hear(self, message: tuple[Any, ...]) -> None:
         kind, number, fields = message
+        if kind == "tidy":
+            self._launcher.tidy()
+            return
         if kind == "template":
             self._templates[number] = Template(*fields)
             return

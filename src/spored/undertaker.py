@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+from collections import deque
 from collections.abc import Iterable
 from typing import Callable
 
@@ -17,6 +18,7 @@ LEFTOVER_GRACE = 2.0
 _UNKILLABLE = 30.0
 """Seconds after SIGKILL when a process that still does not die (one that waits for a dead disk, say) no longer holds up its attempt's end."""
 _SWEEP_WAIT = 0.5
+_REMEMBERED = 1000
 _CENSUS_SHARE = 20
 """A census is taken at most so often that it costs a twentieth of the time."""
 
@@ -43,6 +45,7 @@ class Undertaker:
         self._live = live
         self._doomed: dict[str, _Doom] = {}
         self._condemned: dict[tuple[int, int], float] = {}
+        self._ended: deque[Attempt] = deque(maxlen=_REMEMBERED)  #: whose logs a process may still write to
         self._timer: Timer | None = None
         self._earliest = 0.0
 
@@ -56,8 +59,8 @@ class Undertaker:
         attempt.doomed = True
         self._plan(0.0)
 
-    def leader_gone(self, attempt: Attempt) -> None:
-        """The first process of a doomed attempt has died (or, for one that was being made, has come to life)."""
+    def changed(self, attempt: Attempt) -> None:
+        """The first process of a doomed attempt has died, or (where making it took a while) has come to life."""
         doom = self._doomed[attempt.id]
         alone = attempt.over and doom.termed and not doom.many and attempt.cgroup is None
         if alone and self._family.has_orphans() is False and attempt.id not in self._family.orphans.values():
@@ -70,8 +73,9 @@ class Undertaker:
         if self._condemned or (self._doomed and any(doom.attempt.over for doom in self._doomed.values())):
             self._plan(0.0)
 
-    def sweep(self) -> None:
-        """Look, in a while, for processes of attempts that have ended, unless there cannot be any."""
+    def sweep(self, ended: Attempt) -> None:
+        """Look, in a while, for processes of attempts that have ended, like this one, unless there cannot be any."""
+        self._ended.append(ended)
         if self._family.has_orphans() is not False or None in self._family.orphans.values():
             self._plan(_SWEEP_WAIT)
 
@@ -92,7 +96,7 @@ class Undertaker:
         self._timer = None
         moment = now()
         live = list(self._live())
-        census = self._family.census(lambda: logs_of(live))
+        census = self._family.census(lambda: logs_of([*self._ended, *live]))
         self._earliest = moment + _CENSUS_SHARE * (now() - moment) if len(census.everyone) > 300 else moment
         for doom in list(self._doomed.values()):
             self._end(doom, census, moment)

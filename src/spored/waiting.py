@@ -3,20 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import NamedTuple
 
-from spored.attempts import Array
+from spored.attempts import Array, Entry
 from spored.specs import Spec
-
-
-class Entry(NamedTuple):
-    """An attempt that waits."""
-
-    id: str
-    array: Array
-    position: int
-    number: int
-    array_index: int  #: the index the child is told
 
 
 class Room:
