@@ -114,19 +114,22 @@ class EngineProcess:
 
     def stop(self, terminate: bool) -> None:
         """End after the answer to this request; with `terminate` end first all that runs. Again: nothing."""
-        if self._terminate or self._stopping:
+        if self._stopping or (self._terminate and terminate):
             return
 
         def finish() -> None:
             if terminate:
                 self._terminate = True
-                terminate_everything(self.engine)
+                try:
+                    terminate_everything(self.engine)
+                except SpawnError:
+                    _log.exception("not everything could be terminated one by one; the runner ends it all")
             # before any waiting client is answered: one that finds no socket knows that the engine ended on purpose
             self._socket_path.unlink(missing_ok=True)
             self._stopping = True
             self._server.should_exit = True
 
-        threading.Thread(target=finish, name="stop").start()
+        threading.Thread(target=finish, name="stop", daemon=True).start()
 
     def is_stopping(self) -> bool:
         """Whether it is about to end."""
@@ -172,16 +175,18 @@ class EngineProcess:
                 _log.error("the socket or the store was removed: ending; what runs goes on, and the next engine takes it over")
                 self.stop(terminate=False)
                 return
-            if self._is_idle():
+            if self._retires():
                 _log.info("nothing to do for %.0f s: ending", self.idle_exit.total_seconds())
-                self.stop(terminate=True)
+                self._terminate = True  # the runner has nothing to do either
+                self.stop(terminate=False)
                 return
 
-    def _is_idle(self) -> bool:
+    def _retires(self) -> bool:
+        """Whether this engine has had nothing to do for long, and so takes no more commands from now on."""
         if time.monotonic() - self._seen < self.idle_exit.total_seconds():
             return False
         try:
-            return not self.store.counts()[0] and self.store.next_instance_end() is None
+            return self.engine.retire_if(lambda state: state.is_idle())
         except SpawnError:
             return False
 

@@ -90,6 +90,7 @@ class Attempt:
         "expiry",
         "id",
         "index",
+        "keep_files",
         "kept",
         "limits",
         "log",
@@ -121,6 +122,7 @@ class Attempt:
         self.expiry: Timer | None = None  #: the instance's end
         self.why: str | None = None  #: why it was stopped
         self.completed: str | None = None  #: what `spored complete` said
+        self.keep_files = False  #: its private /tmp outlives its instance's end
         self.over = False  #: its first process is gone, or will never be
         self.exit: Exit | None = None  #: how, unless that was lost
         self.doomed = False  #: every process of it is being ended

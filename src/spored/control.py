@@ -163,7 +163,7 @@ class Control:
             if kept is not None:
                 lifecycle.release(kept, keep_files)
             elif running is not None:
-                lifecycle.give_up(running)
+                lifecycle.give_up(running, keep_files)
             elif not lifecycle.drop(identity):
                 self._release_unknown(unknown, identity, index, keep_files)
 

@@ -208,7 +208,7 @@ class Lifecycle:
             attempt.kept = True
             self.kept[attempt.id] = attempt
         else:
-            self._discard(attempt, alone=not self._unsure)
+            self._discard(attempt, keep_files=attempt.keep_files, alone=not self._unsure)
             if self._unsure:
                 self.undertaker.sweep(attempt)
 
@@ -276,9 +276,10 @@ class Lifecycle:
         moment = now()
         return moment - attempt.began, None if attempt.expiry is None else max(attempt.expiry.due - moment, 0.0)
 
-    def give_up(self, attempt: Attempt) -> None:
-        """The instance of a running attempt ends, and nothing of it is kept."""
+    def give_up(self, attempt: Attempt, keep_files: bool) -> None:
+        """The instance of a running attempt ends, and nothing of it is kept but, with `keep_files`, its files."""
         attempt.spec = replace(attempt.spec, keep=False)
+        attempt.keep_files = keep_files
         self.stop(attempt, "stopped", LEFTOVER_GRACE)
 
     def release(self, attempt: Attempt, keep_files: bool) -> None:

@@ -53,7 +53,6 @@ class Loop:
         self._woken, write = os.pipe2(os.O_CLOEXEC | os.O_NONBLOCK)
         signal.set_wakeup_fd(write, warn_on_full_buffer=False)
         for number in signals:
-            # A handler, unlike SIG_IGN, is not inherited by the children.
             signal.signal(number, _nothing)
         self.watch(self._woken, self._signalled)
 

@@ -72,7 +72,10 @@ class Runner:
         self._in_trouble = False
         self._retry: Timer | None = None
         self._done = False
-        self._prepare_process()
+        try:
+            libc.become_subreaper()
+        except OSError as error:
+            log(f"orphans will not be noticed: {error}")
         boot = boot_id()
         past = read_journal(home.journal)
         if past.open and past.boot in (None, boot):
@@ -99,16 +102,6 @@ class Runner:
         self._control.server = self._server
         self._housekeep()
         self._watch_home()
-
-    def _prepare_process(self) -> None:
-        try:
-            libc.become_subreaper()
-        except OSError as error:
-            log(f"orphans will not be noticed: {error}")
-        for number in range(1, signal.NSIG):
-            if signal.getsignal(number) == signal.SIG_IGN:
-                # Children inherit what is ignored. The signals this runner survives get a handler instead.
-                signal.signal(number, signal.SIG_DFL)
 
     def _signals(self) -> dict[int, Callable[[], None]]:
         return {

@@ -128,7 +128,7 @@ class Workflow(RuleBasedStateMachine):
 
     @rule(attempt=attempts)
     def start(self, attempt: AttemptId) -> None:
-        self.book.started(attempt, self.tick(), ends_at=None)
+        self.book.started(attempt, self.tick())
 
     @rule(attempt=consumes(attempts), code=st.sampled_from([0, 0, 0, 1, 3]), how=st.sampled_from(["exit", "exit", "lost", "timeout"]))
     def end(self, attempt: AttemptId, code: int, how: str) -> None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 
 import pytest
 
-from spawn.domain.errors import Conflict, InvalidField, NotFound, UsageError
+from spawn.domain.errors import Conflict, InvalidField, NotFound, StoreUnavailable, UsageError
 from spawn.domain.ids import AttemptId
 from spawn.domain.states import InstanceState, Status
 from spawn.engine import commands
@@ -97,7 +98,7 @@ def test_a_failed_dependency_fails_what_waits_for_it_without_running_it(driven: 
 def test_more_failures_than_allowed_keep_the_rest_from_starting(driven: Driven) -> None:
     job = driven.submit(indexes="50", max_failures="1", max_concurrent=1)
     driven.finish(dict.fromkeys(range(50), 1))
-    assert len(driven.provider.started) < 50
+    assert len(driven.provider.started) == 2
     assert driven.row(job).counts[S.FAILED] == 50
     assert driven.statuses(job)[49] is S.FAILED
 
@@ -290,3 +291,101 @@ def test_a_started_child_shows_as_running_with_its_time(driven: Driven) -> None:
     driven.engine.turn()
     assert driven.statuses(job)[0] is S.RUNNING
     assert driven.row(job).started_at == driven.clock.now()
+
+
+def test_a_child_of_a_sequence_is_not_retried_before_the_one_before_it(driven: Driven) -> None:
+    job = driven.submit(indexes="4", sequential=True)
+    driven.finish({1: 1})
+    refused = driven.do(lambda state: commands.retry(state, job, [2, 3], dry_run=False))
+    assert refused.positions == ()
+    assert driven.do(lambda state: commands.retry(state, job, [1, 2, 3], dry_run=False)).positions == (1, 2, 3)
+    driven.finish()
+    assert driven.statuses(job) == [S.SUCCEEDED] * 4
+
+
+def test_a_cancelled_child_that_had_begun_can_be_retried(driven: Driven) -> None:
+    job = driven.submit(indexes="1")
+    driven.do(lambda state: commands.cancel(state, job, [0], reason="enough", dry_run=False))
+    driven.finish({0: 1})
+    assert driven.statuses(job) == [S.FAILED]
+    driven.do(lambda state: commands.retry(state, job, [0], dry_run=False))
+    driven.finish()
+    assert driven.statuses(job) == [S.SUCCEEDED]
+
+
+def test_a_dependency_that_fails_when_run_again_does_not_fail_what_it_set_free(driven: Driven) -> None:
+    first = driven.submit(indexes="2")
+    driven.finish()
+    second = driven.submit(indexes="3", sequential=True, depends_on=({"id": first, "type": None},))
+    driven.begin(driven.running()[0])
+    driven.do(lambda state: commands.retry(state, first, [1], dry_run=False))
+    again = next(attempt for attempt in driven.running() if attempt.attempt == 2)
+    driven.end(again, 1)
+    driven.restart()
+    assert driven.row(first).status is S.FAILED
+    driven.finish()
+    assert driven.statuses(second) == [S.SUCCEEDED] * 3
+
+
+def test_what_depends_on_something_forgotten_is_not_retried(driven: Driven) -> None:
+    first = driven.submit(indexes="2")
+    second = driven.submit(indexes="2", depends_on=({"id": first, "type": None},))
+    driven.finish({0: 1})
+    driven.do(lambda state: commands.remove(state, first, dry_run=False))
+    refused = driven.do(lambda state: commands.retry(state, second, [0, 1], dry_run=False))
+    assert refused.positions == ()
+
+
+def test_extending_a_stopped_instance_leaves_it_stopped(driven: Driven) -> None:
+    job = driven.submit(indexes="1", command=None, script="#!/bin/sh\n", on_complete="stop")
+    driven.finish()
+    driven.do(lambda state: commands.extend(state, job, None, ttl_s=600.0, dry_run=False))
+    assert driven.attempts(job, 0)[0]["instance"] == "stopped"
+
+
+def test_an_attempt_that_said_it_failed_is_stopped_before_the_next_one(driven: Driven) -> None:
+    driven.submit(indexes="1", retries=1)
+    attempt = driven.running()[0]
+    driven.begin(attempt)
+    driven.provider.tell(Completed(attempt, driven.clock.now(), False, "no input"))
+    driven.engine.turn()
+    assert driven.provider.stopped == [attempt]
+
+
+def test_an_idle_engine_takes_no_more_commands_once_it_has_decided_to_end(driven: Driven) -> None:
+    driven.submit(indexes="1")
+    assert driven.do(lambda state: state.is_idle()) is False
+    driven.finish()
+    thread = threading.Thread(target=lambda: driven.engine.retire_if(lambda state: state.is_idle()))
+    thread.start()
+    while thread.is_alive():
+        driven.engine.turn()
+        thread.join(0.001)
+    with pytest.raises(StoreUnavailable, match="nothing to do"):
+        driven.submit(indexes="1")
+
+
+def test_an_engine_that_has_ended_refuses_instead_of_waiting(driven: Driven) -> None:
+    driven.engine.close()
+    driven.engine.run()
+    with pytest.raises(StoreUnavailable, match="has ended"):
+        driven.engine.call(lambda state: state.is_idle())
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"grace_s": -1.0},
+        {"ttl_s": 1e300},
+        {"memory_mib": -5},
+        {"workdir": "here"},
+        {"environment": {"A": "x\0"}},
+        {"env": {"": "x"}},
+        {"command": ("a\0b",)},
+        {"umask": 4096},
+    ],
+)
+def test_values_that_no_process_can_be_given_are_refused(driven: Driven, asked: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        driven.submit(**asked)
+    assert driven.store.counts() == (0, 0)

@@ -99,3 +99,19 @@ def test_however_it_grows_every_event_is_read_exactly_once(tmp_path_factory: obj
         place = news.place
         found += [event.attempt.position for event in news.events if isinstance(event, Lost)]
     assert found == list(range(count))
+
+
+def test_a_line_that_is_none_is_passed_over(tmp_path: Path) -> None:
+    segment(tmp_path, 1, b"\x00\xff not json\n", line("lost", a=attempt(3)))
+    assert JournalReader(tmp_path).read(None, now=NOW).events == [Lost(AttemptId(KEY, 3, 1), Instant(1500))]
+
+
+def test_a_line_longer_than_a_turn_takes_does_not_stop_the_reading(tmp_path: Path) -> None:
+    segment(tmp_path, 1, line("completed", a=attempt(0), status="failure", message="x" * (3 << 20)), line("lost", a=attempt(3)))
+    reader = JournalReader(tmp_path)
+    place, found = None, []
+    for _ in range(4):
+        news = reader.read(place, now=NOW)
+        place = news.place
+        found += news.events
+    assert [type(event).__name__ for event in found] == ["Completed", "Lost"]

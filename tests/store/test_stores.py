@@ -69,7 +69,7 @@ def test_a_new_array_is_there_as_it_was_submitted(store: Any) -> None:
 def test_what_is_under_way_is_loaded_as_such(store: Any) -> None:
     book, array = submitted(store)
     book.claim(array, 2)
-    book.started(AttemptId(array.job.key, 1, 1), Instant(1500), ends_at=None)
+    book.started(AttemptId(array.job.key, 1, 1), Instant(1500))
     store.commit(batch(arrays=[array]))
     loaded = store.active()[0]
     assert image(loaded) == [Status.STARTING, Status.RUNNING, Status.RUNNABLE, Status.RUNNABLE]
@@ -110,6 +110,11 @@ def test_a_late_exit_changes_nothing_else(store: Any) -> None:
     record = ended(array, 0, InstanceState.TERMINATED)._replace(outcome=Outcome.completed(True, "done"))
     store.commit(batch(attempts=[record], late=[LateExit(AttemptId(array.job.key, 0, 1), 3, None, Usage())]))
     assert store.kept_instances(key=array.job.key) == []
+    if isinstance(store, MemoryStore):
+        assert store.attempts[array.job.key, 0, 1].outcome.exit_code == 3
+    else:
+        row = store.read("attempts_of", {"key": int(array.job.key, 16), "low": 0, "high": 0})[0]
+        assert (row["exit_code"], row["kind"], row["message"]) == (3, "succeeded", "done")
 
 
 def test_kept_instances_are_found_when_due_and_not_after_their_end(store: Any) -> None:

@@ -72,6 +72,18 @@ def test_an_array_outlasts_a_full_disk(shell: Shell, small_disk: Path) -> None:
     assert {member["attempt"] for member in shell.members(array)} == {1}
 
 
+@needs_root
+def test_an_engine_on_a_full_disk_can_be_stopped(shell: Shell, small_disk: Path) -> None:
+    shell.launch("--array", "2", "--", "sleep", "1000")
+    engine = shell.engine()
+    eventually(lambda: shell.array("last")["counts"]["RUNNING"] == 2)
+    filler = fill(small_disk)
+    shell("engine", "stop", "--terminate", "--yes", code=None, timeout_s=120)
+    eventually(lambda: not alive(engine["pid"]) and not alive(engine["runner_pid"]), within_s=90)
+    filler.unlink()
+    shell("status")
+
+
 def test_a_store_of_a_newer_version_is_left_alone(shell: Shell) -> None:
     shell.state.mkdir(mode=0o700)
     store = sqlite3.connect(shell.state / "store.db")

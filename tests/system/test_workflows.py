@@ -156,3 +156,26 @@ def test_what_waits_for_an_index_that_failed_is_refused(shell: Shell) -> None:
     array = shell("launch", "-q", "--array", "2", "--wait", "--", "sh", "-c", "exit $TASK_ARRAY_INDEX", code=7).out.strip()
     assert f"{array}:1" in shell("launch", "--depends-on", f"{array}:1", "--", "true", code=5).err
     shell("launch", "--depends-on", f"{array}:0", "--wait", "--", "true")
+
+
+def test_stopped_instances_keep_their_files_also_after_spored_complete(shell: Shell) -> None:
+    if why := shell.engine()["features"]["private_tmp"]:
+        pytest.skip(f"no private /tmp here: {why}")
+    script = "#!/bin/sh\necho kept > /tmp/f\nspored complete --status success\nsleep 1000\n"
+    array = shell.launch("--array", "1", "--on-complete", "stop", "--wait", "--user-data", script)
+    assert shell.members(array)[0]["state"] == "stopped"
+    assert shell("connect", f"{array}:0", "--", "cat", "/tmp/f").lines == ["kept"]
+
+
+def test_an_array_launched_again_after_rm_has_files_of_its_own(shell: Shell) -> None:
+    for _ in range(5):
+        array = shell.launch("--wait", "--", "echo", "hello")
+        assert shell("logs", array).lines == ["hello"]
+        shell("rm", array, "--yes")
+
+
+def test_work_that_was_accepted_is_not_ended_by_idleness(shell: Shell) -> None:
+    for _ in range(4):
+        array = shell.launch("--", "sh", "-c", "sleep 0.3", SPAWN_ENGINE_IDLE_EXIT="1s")
+        shell("wait", array, SPAWN_ENGINE_IDLE_EXIT="1s")
+        eventually(lambda: not (shell.state / "engine.sock").exists())

@@ -204,10 +204,6 @@ class ArrayJob:
         self.dirty = True
         return self.unmoved
 
-    def unmoved_positions(self) -> Iterator[int]:
-        """The positions of the children that have not moved by themselves, ascending."""
-        return (position for position, byte in enumerate(self._bytes) if not byte & _MOVED)
-
     def take_runnable(self) -> tuple[int, int] | None:
         """Move the RUNNABLE child with the lowest position to STARTING; return its position and attempt, or None."""
         position = self._lowest_runnable()
@@ -226,12 +222,18 @@ class ArrayJob:
         found = min(self._first_unmoved, self._first_moved)
         return None if found == self.size else found
 
-    def mark_started(self, position: int, at: Instant, ends_at: Instant | None) -> None:
+    def mark_started(self, position: int, at: Instant) -> None:
         """Note that the attempt under way has begun: STARTING becomes RUNNING."""
-        under_way = replace(self.under_way[position], started_at=at, ends_at=ends_at)
+        under_way = replace(self.under_way[position], started_at=at)
         self.under_way[position] = under_way
         self.move(
-            position, Status.RUNNING, attempt=under_way.attempt, round_start=under_way.round_start, started_at=at, ends_at=ends_at, reason=under_way.stopping
+            position,
+            Status.RUNNING,
+            attempt=under_way.attempt,
+            round_start=under_way.round_start,
+            started_at=at,
+            ends_at=under_way.ends_at,
+            reason=under_way.stopping,
         )
         if self.started_at is None or at < self.started_at:
             self.started_at = at

@@ -12,7 +12,7 @@ from typing import Final
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.errors import Conflict
-from spawn.domain.ids import ArrayKey, AttemptId, JobId
+from spawn.domain.ids import MAX_ATTEMPTS, ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
@@ -49,10 +49,13 @@ class JobBook:
         self.admit(array, statuses=statuses, at=at)
         return array
 
-    def admit(self, array: ArrayJob, *, statuses: Mapping[JobId, Status], at: Instant) -> None:
-        """Look up what an array waits for and move its waiting children accordingly. Again: changes nothing more."""
+    def admit(self, array: ArrayJob, *, statuses: Mapping[JobId, Status], at: Instant, resumed: bool = False) -> None:
+        """Look up what an array waits for and move its waiting children accordingly. Again: changes nothing more.
+
+        `resumed`: it has been free to run before, so that a dependency that has failed since, when it was run again, changes nothing.
+        """
         failed = self.link(array, statuses=statuses)
-        if failed:
+        if failed and not resumed:
             array.reason = DEPENDENT_FAILED
             self.fail_waiting(array, DEPENDENT_FAILED, at)
         elif array.held:
@@ -124,13 +127,13 @@ class JobBook:
             taken.append(next_one)
         return taken
 
-    def started(self, attempt: AttemptId, at: Instant, *, ends_at: Instant | None) -> bool:
+    def started(self, attempt: AttemptId, at: Instant) -> bool:
         """The attempt has begun. False, and no change, when it is not the one under way (late news loses)."""
         array = self.by_key.get(attempt.key)
         under_way = array.under_way.get(attempt.position) if array else None
         if array is None or under_way is None or under_way.attempt != attempt.attempt or under_way.started_at is not None:
             return False
-        array.mark_started(attempt.position, at, under_way.ends_at or ends_at)
+        array.mark_started(attempt.position, at)
         return True
 
     def ended(self, attempt: AttemptId, outcome: Outcome, at: Instant) -> bool:
@@ -141,8 +144,9 @@ class JobBook:
             return False
         del array.under_way[attempt.position]
         ends_at = under_way.ends_at
-        final = array.halted or array.cancelled or under_way.stopping is not None
-        again = not outcome.succeeded and not final and array.job.retry.decide(outcome, made=under_way.made)
+        called_off = array.cancelled_children.pop(attempt.position, None)
+        final = array.halted or array.cancelled or under_way.stopping is not None or called_off is not None
+        again = not outcome.succeeded and not final and attempt.attempt < MAX_ATTEMPTS and array.job.retry.decide(outcome, made=under_way.made)
         status = Status.SUCCEEDED if outcome.succeeded else Status.RUNNABLE if again else Status.FAILED
         array.move(
             attempt.position,

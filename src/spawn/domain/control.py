@@ -75,11 +75,11 @@ def retry(book: JobBook, array: ArrayJob, made: Mapping[int, int], *, statuses: 
     book.unlink(array)
     blocked = book.link(array, statuses=statuses)
     skipped: dict[str, list[int]] = {}
-    chosen: list[int] = []
+    chosen: dict[int, None] = {}
     for position in sorted(made):
-        obstacle = "a job that it depends on has failed: retry that one first" if blocked else _obstacle(array, position, made)
+        obstacle = "a job that it depends on has failed, or was forgotten: retry that one first" if blocked else _obstacle(array, position, made, chosen)
         if obstacle is None:
-            chosen.append(position)
+            chosen[position] = None
         else:
             skipped.setdefault(obstacle, []).append(position)
     if chosen and not dry_run:
@@ -93,11 +93,12 @@ def _begin_round(book: JobBook, array: ArrayJob, made: Mapping[int, int], at: In
     array.reason = array.stopped_at = None
     array.dirty = True
     for position, attempts in made.items():
+        array.cancelled_children.pop(position, None)
         array.move(position, Status.PENDING, attempt=attempts, round_start=attempts)
     book.release_waiting(array, at)
 
 
-def _obstacle(array: ArrayJob, position: int, made: Mapping[int, int]) -> str | None:
+def _obstacle(array: ArrayJob, position: int, made: Mapping[int, int], chosen: Collection[int]) -> str | None:
     if array.status_of(position) not in SETTLED:
         return f"is {array.status_of(position).name} already"
     if made[position] >= MAX_ATTEMPTS:
@@ -105,7 +106,7 @@ def _obstacle(array: ArrayJob, position: int, made: Mapping[int, int]) -> str | 
     for target in array.each:
         if target.status_of(position) is Status.FAILED:
             return f"depends on {target.job.child_id(position)}, which failed: retry that one first"
-    if array.job.waits.sequential and position > 0 and position - 1 not in made and array.status_of(position - 1) is Status.FAILED:
+    if array.job.waits.sequential and position > 0 and position - 1 not in chosen and array.status_of(position - 1) is Status.FAILED:
         return f"comes after {array.job.child_id(position - 1)}, which failed: retry that one too"
     return None
 

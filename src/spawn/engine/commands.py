@@ -14,8 +14,8 @@ from spawn.domain.errors import Conflict, InvalidField, NotFound
 from spawn.domain.ids import ArrayKey, AttemptId, JobId, new_job_id
 from spawn.domain.instants import Instant, later, to_datetime
 from spawn.domain.jobs import Job
-from spawn.domain.states import NOT_STARTED, UNDER_WAY, InstanceState, Status
-from spawn.engine.records import InstanceEnd
+from spawn.domain.states import NOT_STARTED, UNDER_WAY, Status
+from spawn.engine.records import InstanceEnd, KeptInstance
 from spawn.engine.state import EngineState
 from spawn.engine.submission import Submission, Surroundings, make_job
 
@@ -83,12 +83,12 @@ def _refuse_failed_children(state: EngineState, job: Job) -> None:
 
 
 def _new_id(state: EngineState, submission: Submission) -> JobId:
-    taken = 0
+    taken = state.ids_taken(to_datetime(state.now).replace(microsecond=0).timestamp())
     while True:
         job = new_job_id(is_array=submission.indexes is not None, at=to_datetime(state.now), taken=taken)
         if job not in state.book.by_id and not state.store.statuses([job]):
             return job
-        taken += 1
+        taken = state.take_id()
 
 
 def cancel(state: EngineState, job: JobId, positions: Sequence[int] | None, *, reason: str, dry_run: bool) -> Changed:
@@ -126,12 +126,12 @@ def retry(state: EngineState, job: JobId, positions: Sequence[int], *, dry_run: 
     state.adopt_dependencies(array.job)
     so_far = state.store.attempts_made(array.job.key)
     made = {position: so_far.get(position, 0) for position in positions}
-    change = control.retry(state.book, array, made, statuses=state.whole_statuses(array), at=state.now, dry_run=dry_run)
-    if not dry_run:
-        again = set(change.positions)
-        kept = [(k.position, k.attempt) for k in state.store.kept_instances(key=array.job.key) if k.position in again]
-        if kept:
-            state.end_instances(array, kept)
+    kept = {k.position: k.attempt for k in state.store.kept_instances(key=array.job.key)}
+    statuses = state.whole_statuses(array, forgotten=Status.FAILED)
+    change = control.retry(state.book, array, made, statuses=statuses, at=state.now, dry_run=dry_run)
+    ending = [(position, kept[position]) for position in change.positions if position in kept]
+    if ending and not dry_run:
+        state.end_instances(array, ending)
     return Changed(job=array.job, positions=change.positions, skipped=change.skipped)
 
 
@@ -142,21 +142,21 @@ def extend(state: EngineState, job: JobId, positions: Sequence[int] | None, *, t
     array = _known(state, job)
     ends_at = later(state.now, timedelta(seconds=ttl_s))
     wanted = range(array.size) if positions is None else positions
-    kept = {k.position: k.attempt for k in state.store.kept_instances(key=array.job.key)}
+    kept = {k.position: k for k in state.store.kept_instances(key=array.job.key)}
     live = [position for position in wanted if position in array.under_way]
     after = [position for position in wanted if position in kept and position not in array.under_way]
     left = tuple(sorted({*wanted} - {*live} - {*after}))
     if not dry_run:
-        _move_ends(state, array, live, {position: kept[position] for position in after}, ends_at)
+        _move_ends(state, array, live, [kept[position] for position in after], ends_at)
     skipped = {"has no instance now": left} if left and positions is not None else {}
     return Changed(job=array.job, positions=tuple(sorted(live + after)), skipped=skipped)
 
 
-def _move_ends(state: EngineState, array: ArrayJob, live: Sequence[int], kept: Mapping[int, int], ends_at: Instant) -> None:
+def _move_ends(state: EngineState, array: ArrayJob, live: Sequence[int], kept: Sequence[KeptInstance], ends_at: Instant) -> None:
     key = array.job.key
     for position in live:
         array.mark(position, ends_at=ends_at)
-    state.batch.instances += [InstanceEnd(AttemptId(key, position, attempt), InstanceState.RUNNING, ends_at) for position, attempt in kept.items()]
+    state.batch.instances += [InstanceEnd(AttemptId(key, k.position, k.attempt), k.state, ends_at) for k in kept]
     attempts = [AttemptId(key, position, array.under_way[position].attempt) for position in live]
     if attempts:
         state.acts.append(lambda: state.provider.extend(attempts, ends_at))

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from spawn.domain.errors import SpawnError, StoreUnavailable
+from spawn.domain.errors import IllegalMove, SpawnError, StoreUnavailable
 from spawn.engine.ports import Clock, Provider, Store
 from spawn.engine.state import EngineState
 
@@ -34,14 +34,28 @@ class Engine:
         self._commands: deque[tuple[Callable[[EngineState], Any], Future[Any]]] = deque()
         self._wake = threading.Event()
         self._closing = False
-        self._settled = threading.Condition()
+        self._ended = False
+        self._retired = False
+        self._door = threading.Lock()
 
     def call(self, command: Callable[[EngineState], T]) -> T:
         """Run a command in the engine's thread; return its answer once everything it changed is committed, or raise what it raised."""
         future: Future[T] = Future()
-        self._commands.append((command, future))
+        with self._door:
+            if self._ended:
+                raise StoreUnavailable("the engine has ended: try again")
+            self._commands.append((command, future))
         self._wake.set()
         return future.result()
+
+    def retire_if(self, idle: Callable[[EngineState], bool]) -> bool:
+        """Take no more commands, if `idle` says so in the engine's thread; whether it did. What was accepted before is never cut off."""
+
+        def retire(state: EngineState) -> bool:
+            self._retired = idle(state)
+            return self._retired
+
+        return self.call(retire)
 
     def wake(self) -> None:
         """There may be news. Safe from any thread, and cheap when repeated."""
@@ -59,6 +73,8 @@ class Engine:
             self._wake.wait(pause)
             self._wake.clear()
             pause = self.turn()
+        with self._door:
+            self._ended = True
         self._refuse_waiting(StoreUnavailable("the engine is stopping: try again"))
 
     def turn(self) -> float | None:
@@ -94,7 +110,11 @@ class Engine:
             command, future = self._commands.popleft()
             answers.append((future, None, StoreUnavailable("the engine could not finish this: nothing was recorded")))
             try:
+                if self._retired:
+                    raise StoreUnavailable("the engine is ending, because it had nothing to do: try again")
                 answers[-1] = (future, command(state), None)
+            except IllegalMove:
+                raise  # a bug of ours may have changed memory already: the turn fails, and memory is read back
             except SpawnError as refusal:
                 answers[-1] = (future, None, refusal)
 

@@ -71,6 +71,7 @@ class KeptInstance(NamedTuple):
     position: int
     attempt: int
     ends_at: Instant | None
+    state: InstanceState
 
 
 class JobRow(NamedTuple):

@@ -51,6 +51,7 @@ class EngineState:
         self._acted = True
         self._place: str | None = None
         self._next_end: Instant | None = None
+        self._id_second, self._ids = 0.0, 0
 
     # --- a turn, step by step -----------------------------------------------------------------------------------------
 
@@ -127,10 +128,11 @@ class EngineState:
         under_way = array.under_way.get(attempt.position) if array is not None else None
         if array is None or under_way is None or under_way.attempt != attempt.attempt:
             if isinstance(event, Ended):
-                self.batch.late.append(LateExit(attempt, event.how.code, event.how.signal, event.usage))
+                code, signal, _ = event.how
+                self.batch.late.append(LateExit(attempt, 128 + signal if code is None and signal is not None else code, signal, event.usage))
             return
         if isinstance(event, Started):
-            self.book.started(attempt, event.at, ends_at=None)
+            self.book.started(attempt, event.at)
             return
         if isinstance(event, Dropped):
             self.book.dropped(attempt, event.at)
@@ -149,10 +151,13 @@ class EngineState:
 
     def _settle_instance(self, array: ArrayJob, attempt: AttemptId, record: AttemptRecord) -> AttemptRecord:
         """Have the provider end what an array's instances would otherwise be kept for; another attempt gets an instance of its own."""
-        if array.job.lifetime.on_complete is OnComplete.TERMINATE:
+        again = array.status_of(attempt.position) not in SETTLED
+        if array.job.lifetime.on_complete is OnComplete.TERMINATE and not again:
             return record
-        if array.status_of(attempt.position) not in SETTLED:
+        if again:
             record = record._replace(instance=InstanceState.TERMINATED, instance_ends_at=None)
+            # after `spored complete --status failure` the process may go on: two attempts of one index must not
+            self.acts.append(partial(self.provider.stop, [attempt], grace_s=array.job.grace.total_seconds()))
         if record.instance is not InstanceState.RUNNING:
             self.release(array, [(attempt.position, attempt.attempt)], keep_files=record.instance is InstanceState.STOPPED)
         return record
@@ -173,6 +178,10 @@ class EngineState:
             for position, under_way in list(array.under_way.items()):
                 attempt = AttemptId(array.job.key, position, under_way.attempt)
                 self._record_end(Lost(attempt, at), array, attempt, Outcome.lost(attempt.instance_id))
+
+    def is_idle(self) -> bool:
+        """Whether nothing waits, nothing runs, nothing is kept, and nothing of this turn is still to be done."""
+        return all(array.settled and not array.under_way for array in self.book.by_key.values()) and self._next_end is None and not self.acts
 
     def usage(self) -> Usage:
         """What runs and waits at this moment, and what that takes."""
@@ -200,10 +209,16 @@ class EngineState:
         )
 
     def _hand_over_again(self) -> None:
+        """Tell a provider that is new, or was away, all that the store says of attempts under way; what it knows already it passes over."""
         for array in self.book.by_key.values():
             waiting = sorted((position, under_way.attempt) for position, under_way in array.under_way.items() if under_way.started_at is None)
             if waiting:
                 self.provider.start(array, waiting)
+            if waiting and (array.cancelled or array.halted):
+                self.provider.drop([AttemptId(array.job.key, position, attempt) for position, attempt in waiting])
+            for position, under_way in array.under_way.items():
+                if under_way.ends_at is not None:
+                    self.provider.extend([AttemptId(array.job.key, position, under_way.attempt)], under_way.ends_at)
             stopping = [AttemptId(array.job.key, position, u.attempt) for position, u in array.under_way.items() if u.stopping is not None]
             if stopping:
                 self.provider.stop(stopping, grace_s=array.job.grace.total_seconds())
@@ -249,13 +264,24 @@ class EngineState:
             self.adopt_dependencies(array.job)
         for array in arrays:
             if array.count(Status.SUBMITTED) or array.count(Status.PENDING):
-                self.book.admit(array, statuses=self.whole_statuses(array), at=self.now)
+                self.book.admit(array, statuses=self.whole_statuses(array, forgotten=Status.SUCCEEDED), at=self.now, resumed=_has_been_released(array))
         self._place = self.store.place()
         self._next_end = self.store.next_instance_end()
         for directory in self.store.trash():
             self.discard(directory)
         self._loaded = True
         self._acted = False
+
+    def ids_taken(self, second: float) -> int:
+        """How many ids this engine has given out for jobs of this second, as far as it knows."""
+        if self._id_second != second:
+            self._id_second, self._ids = second, 0
+        return self._ids
+
+    def take_id(self) -> int:
+        """Note that one more id of this second is taken; how many are now."""
+        self._ids += 1
+        return self._ids
 
     def adopt(self, job: JobId) -> ArrayJob | None:
         """The array of this id, read back into the book if it had settled; None when there is none."""
@@ -273,11 +299,16 @@ class EngineState:
             if status is not Status.SUCCEEDED:
                 self.adopt(parent)
 
-    def whole_statuses(self, array: ArrayJob) -> dict[JobId, Status]:
-        """The statuses of the jobs waited for as wholes; one that has been forgotten had settled, and counts as it did then."""
+    def whole_statuses(self, array: ArrayJob, *, forgotten: Status) -> dict[JobId, Status]:
+        """The statuses of the jobs waited for as wholes; one that has been forgotten counts as `forgotten`."""
         found = self.store.statuses(array.job.waits.whole)
-        return {job: found.get(job, Status.SUCCEEDED) for job in array.job.waits.whole}
+        return {job: found.get(job, forgotten) for job in array.job.waits.whole}
 
     def discard(self, directory: str) -> None:
         """Have a forgotten array's files deleted after the commit, off this thread."""
         self.acts.append(partial(self.provider.discard, directory, self._gone.append))
+
+
+def _has_been_released(array: ArrayJob) -> bool:
+    """Whether its children have been free to run before: a dependency that failed when it was run again does not hold it back."""
+    return bool(array.failed_attempts or any(array.count(status) for status in (Status.RUNNABLE, Status.STARTING, Status.RUNNING, Status.SUCCEEDED)))

@@ -23,6 +23,9 @@ from spawn.domain.submission_rules import check_launch_name, check_own_tags
 GRACE_S: Final = 30.0
 """Seconds between SIGTERM and SIGKILL, unless said otherwise (spec 2.7)."""
 
+LONGEST_S: Final = 10 * 365 * 86_400.0
+"""Longest duration that is taken: ten years."""
+
 UMASK: Final = 0o022
 """The children's file mode creation mask when the client sends none."""
 
@@ -72,6 +75,9 @@ class Surroundings:
 
 def dependencies_of(submission: Submission) -> tuple[Dependency, ...]:
     """The dependencies as asked; the ids may still be prefixes or names."""
+    for entry in submission.depends_on:
+        if not entry.get("id"):
+            raise InvalidField("--depends-on", "an entry names no array")
     parsed = [parse_depends_on(f"{entry['id']}:{entry['type']}" if entry.get("type") else str(entry["id"])) for entry in submission.depends_on]
     return tuple(parsed)
 
@@ -80,6 +86,7 @@ def make_job(
     submission: Submission, depends_on: tuple[Dependency, ...], around: Surroundings, *, job: JobId, key: ArrayKey, at: Instant
 ) -> tuple[Job, tuple[str, ...]]:
     """The job that a submission describes, and sentences for its user; raises UsageError or Conflict before anything is made."""
+    _check_plain_values(submission)
     indexes = None if submission.indexes is None else IndexSet.parse(submission.indexes)[0]
     waits = resolve(depends_on, targets=around.targets, indexes=indexes, accept_failed=False)
     demand = _demand(submission, around.capacity)
@@ -108,6 +115,25 @@ def make_job(
     return made, notes
 
 
+def _check_plain_values(submission: Submission) -> None:
+    """What the CLI never sends wrongly, but another client may: nothing of it may reach the runner, or fail a turn that is others', too."""
+    for field_name, seconds in (("--ttl", submission.ttl_s), ("--timeout", submission.timeout_s), ("--grace", submission.grace_s)):
+        if seconds is not None and not 0 <= seconds <= LONGEST_S:
+            raise InvalidField(field_name, f"{seconds:g} s is not between 0 and ten years")
+    if submission.workdir is not None and not submission.workdir.startswith("/"):
+        raise InvalidField("--workdir", f"'{submission.workdir}' is not an absolute path")
+    if submission.memory_mib is not None and submission.memory_mib < 1:
+        raise InvalidField("--memory", f"{submission.memory_mib} MiB is not 1 or more")
+    if submission.umask is not None and not 0 <= submission.umask <= 0o777:
+        raise InvalidField("umask", f"{submission.umask} is not between 0 and 511")
+    variables = {**submission.environment, **submission.env}
+    for name, value in variables.items():
+        if not name or "=" in name or "\0" in name + value:
+            raise InvalidField("--env", f"'{name[:60]}' cannot be a variable of a process")
+    if any("\0" in word for word in (submission.workdir or "", submission.script or "", *(submission.command or ()))):
+        raise UsageError("a path, script or command holds a NUL character, which no process can be given")
+
+
 def _name(submission: Submission) -> str:
     if submission.name is not None:
         check_launch_name(submission.name)
@@ -124,9 +150,6 @@ def _tags(submission: Submission) -> dict[str, str]:
 
 
 def _work(submission: Submission, private_tmp: bool) -> Work:
-    for name in submission.env:
-        if not name or "=" in name or "\0" in name:
-            raise InvalidField("--env", f"'{name}' is not the name of a variable")
     if submission.script is not None and not submission.script.startswith("#!"):
         raise InvalidField("--user-data", "the script has no '#!' line: begin it with one, such as #!/bin/bash")
     if submission.script is not None and submission.command is not None:

@@ -141,7 +141,7 @@ class MemoryStore:
             live = [record for record in live if record.key == key]
         else:
             live = [r for r in live if due is not None and r.instance_ends_at is not None and r.instance_ends_at <= due][:2000]
-        return [KeptInstance(record.key, record.position, record.attempt, record.instance_ends_at) for record in live]
+        return [KeptInstance(record.key, record.position, record.attempt, record.instance_ends_at, record.instance) for record in live]
 
     def next_instance_end(self) -> Instant | None:
         """The earliest end of an instance that lives on."""

@@ -12,10 +12,6 @@ UPDATE job SET base = :base, base_reason = :base_reason, base_at = :base_at, cou
                max_concurrent = :max_concurrent
 WHERE key = :key;
 
--- insert_tag --
--- Tag a job
-INSERT INTO tag (key, name, value) VALUES (?, ?, ?);
-
 -- save_child --
 -- Write the row of a child that has moved by itself
 INSERT OR REPLACE INTO child (key, position, status, attempt, round_start, reason, started_at, stopped_at, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
@@ -51,10 +47,6 @@ DELETE FROM attempt WHERE key = ?;
 -- delete_children --
 -- Forget the children of a job
 DELETE FROM child WHERE key = ?;
-
--- delete_tags --
--- Forget the tags of a job
-DELETE FROM tag WHERE key = ?;
 
 -- delete_job --
 -- Forget a job
@@ -161,19 +153,15 @@ WHERE c.key = ? AND c.status >= 5 GROUP BY a.instance;
 
 -- kept_of --
 -- Instances of one job that outlived their attempts
-SELECT key, position, attempt, instance_ends_at FROM attempt WHERE key = ? AND instance IN ('running', 'stopped');
+SELECT key, position, attempt, instance_ends_at, instance FROM attempt WHERE key = ? AND instance IN ('running', 'stopped');
 
 -- kept_due --
 -- Instances that outlived their attempts and whose end has come
-SELECT key, position, attempt, instance_ends_at FROM attempt WHERE instance IN ('running', 'stopped') AND instance_ends_at <= ? LIMIT 2000;
+SELECT key, position, attempt, instance_ends_at, instance FROM attempt WHERE instance IN ('running', 'stopped') AND instance_ends_at <= ? LIMIT 2000;
 
 -- next_end --
 -- The earliest end of an instance that outlived its attempt
 SELECT min(instance_ends_at) FROM attempt WHERE instance IN ('running', 'stopped');
-
--- tags_of --
--- The tags of a job
-SELECT name, value FROM tag WHERE key = ?;
 
 -- finished_lately --
 -- When the attempts of a job ended that ended last

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import sqlite3
-import threading
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,13 +11,14 @@ from typing import Any
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
 from spawn.domain.dependencies import Target
-from spawn.domain.errors import ConfigurationError, StoreUnavailable
+from spawn.domain.errors import StoreUnavailable
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
-from spawn.domain.states import Status
+from spawn.domain.states import InstanceState, Status
 from spawn.engine.records import AttemptRecord, Batch, JobRow, KeptInstance
 from spawn.store.codec import decode_job, key_number, key_text, standing, submitted
-from spawn.store.named import migrations, queries
+from spawn.store.named import queries
+from spawn.store.opening import Readers, connect, explain, migrate, require_room
 
 
 class SqliteStore:
@@ -33,38 +31,18 @@ class SqliteStore:
         """
         self.path = path
         self._q = queries()
-        self._threads = threading.local()
-        self._readers: list[sqlite3.Connection] = []
-        self._guard = threading.Lock()
+        self._readers = Readers(path)
         with self._failures():
-            self._writer = self._connect()
+            self._writer = connect(path)
             self._writer.execute("PRAGMA journal_mode=WAL")
             self._writer.execute("PRAGMA synchronous=FULL")
-            _migrate(self._writer, path)
+            migrate(self._writer, path)
         self._inode = path.stat().st_ino
-
-    def _connect(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA cache_size=-16384")
-        return connection
-
-    @property
-    def reader(self) -> sqlite3.Connection:
-        """This thread's own connection for reading; it cannot write."""
-        connection: sqlite3.Connection | None = getattr(self._threads, "reader", None)
-        if connection is None:
-            connection = self._connect()
-            connection.execute("PRAGMA query_only=1")
-            connection.row_factory = sqlite3.Row
-            self._threads.reader = connection
-            with self._guard:
-                self._readers.append(connection)
-        return connection
 
     def read(self, query: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[Any]:
         """All rows of a named query; raises StoreUnavailable when the store cannot be read."""
-        with self._failures():
-            return self.reader.execute(self._q[query], parameters).fetchall()
+        with self._failures(), self._readers.one() as connection:
+            return connection.execute(self._q[query], parameters).fetchall()
 
     def is_in_place(self) -> bool:
         """Whether the file is still where it was opened: what is written to one without a name would be lost."""
@@ -75,10 +53,7 @@ class SqliteStore:
 
     def close(self) -> None:
         """Close every connection."""
-        with self._guard:
-            for connection in self._readers:
-                connection.close()
-            self._readers.clear()
+        self._readers.close()
         self._writer.close()
 
     @contextmanager
@@ -86,14 +61,14 @@ class SqliteStore:
         try:
             yield
         except sqlite3.Error as error:
-            raise StoreUnavailable(_explain(error, self.path)) from error
+            raise StoreUnavailable(explain(error, self.path)) from error
 
     # --- writing ------------------------------------------------------------------------------------------------------
 
     def commit(self, batch: Batch) -> None:
         """Write a turn of the loop, all or nothing; raises StoreUnavailable, and then nothing is written."""
         with self._failures():
-            _require_room(self.path.parent)
+            require_room(self.path.parent)
             if not self.is_in_place():
                 raise StoreUnavailable(f"the store {self.path} was removed or replaced while the engine ran: `spawn engine stop`, then try again")
             self._writer.execute("BEGIN IMMEDIATE")
@@ -109,7 +84,6 @@ class SqliteStore:
         q, run, many = self._q, self._writer.execute, self._writer.executemany
         for array in batch.jobs:
             run(q["insert_job"], submitted(array))
-            many(q["insert_tag"], [(key_number(array.job.key), name, value) for name, value in array.job.tags.items()])
         for array in batch.arrays:
             run(q["update_job"], standing(array))
             if array.changed:
@@ -128,7 +102,7 @@ class SqliteStore:
             run(q["set_meta"], ("place", batch.place))
 
     def _remove(self, key: int, directory: str) -> None:
-        for query in ("delete_attempts", "delete_children", "delete_tags", "delete_job"):
+        for query in ("delete_attempts", "delete_children", "delete_job"):
             self._writer.execute(self._q[query], (key,))
         self._writer.execute(self._q["throw_away"], (directory,))
 
@@ -172,8 +146,8 @@ class SqliteStore:
 
     def rows(self, key: ArrayKey) -> Iterator[tuple[int, ChildRecord]]:
         """The rows of the children that have moved by themselves, by position."""
-        with self._failures():
-            for row in self.reader.execute(self._q["children"], (key_number(key),)):
+        with self._failures(), self._readers.one() as connection:
+            for row in connection.execute(self._q["children"], (key_number(key),)):
                 yield row[0], ChildRecord(*row[1:])
 
     def target(self, job: JobId) -> Target | None:
@@ -228,7 +202,7 @@ class SqliteStore:
     def kept_instances(self, *, key: ArrayKey | None = None, due: Instant | None = None) -> list[KeptInstance]:
         """Instances that live on after their attempts: all of one array, or at most 2,000 whose end has come."""
         rows = self.read("kept_due", (due,)) if key is None else self.read("kept_of", (key_number(key),))
-        return [KeptInstance(key_text(row[0]), row[1], row[2], row[3]) for row in rows]
+        return [KeptInstance(key_text(row[0]), row[1], row[2], row[3], InstanceState(row[4])) for row in rows]
 
     def next_instance_end(self) -> Instant | None:
         """The earliest end of an instance that lives on."""
@@ -284,37 +258,3 @@ def _attempt_row(record: AttemptRecord) -> tuple[object, ...]:
         record.instance.value,
         record.instance_ends_at,
     )
-
-
-def _migrate(connection: sqlite3.Connection, path: Path) -> None:
-    known = migrations()
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version > known[-1][0]:
-        raise ConfigurationError(
-            f"the store {path} has schema {version}, and this version of spawn knows {known[-1][0]}: use the newer spawn, or another SPAWN_STATE_DIR"
-        )
-    for number, script in known:
-        if number > version:
-            connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-
-
-_LEAST_ROOM = 256 * 1024
-"""Bytes that must be free before a commit: so that the log and the answer still find room, too."""
-
-
-def _require_room(directory: Path) -> None:
-    free = os.statvfs(directory)
-    if free.f_bavail * free.f_frsize < _LEAST_ROOM:
-        raise StoreUnavailable(f"no space left in {directory}: free some, then try again; nothing was recorded")
-
-
-def _explain(error: sqlite3.Error, path: Path) -> str:
-    """One sentence with the way out for what SQLite says."""
-    text = str(error)
-    if "disk is full" in text:
-        return f"no space left for the store {path}: free some, then try again; nothing was recorded"
-    if "malformed" in text or "not a database" in text:
-        return f"the store {path} is damaged ({text}): stop the engine, put back a copy or move the file away, then try again; nothing was recorded"
-    if "readonly" in text or "unable to open" in text:
-        return f"the store {path} cannot be written ({text}): check the permissions of {path.parent} ({os.strerror(errno.EACCES)})"
-    return f"the store {path} failed ({text}); nothing was recorded"

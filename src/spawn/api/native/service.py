@@ -108,6 +108,8 @@ class Service:
         for row in rows:
             if any(row.job.tags.get(name) != value for name, value in tags.items()):
                 continue
+            if wanted.statuses and not any(row.counts[Status[status]] for status in wanted.statuses):
+                continue
             for block in MemberReader(self.records, row, now=self.clock.now()).blocks(wanted, positions):
                 yield self._with_attempts(row.job, block) if attempts else block
 

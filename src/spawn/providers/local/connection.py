@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -17,17 +19,23 @@ import msgspec
 from spawn.domain.errors import ProviderUnavailable
 
 WIRE = 1
-ANSWER_WITHIN_S = 20.0
+ANSWER_WITHIN_S = 5.0
+SEND_WITHIN_S = 10
 
+_log = logging.getLogger(__name__)
 _ENCODER = msgspec.json.Encoder()
 _PATH_LIMIT = 107
+
+
+class RunnerHungUp(ProviderUnavailable):
+    """It ended the connection before it had said anything."""
 
 
 class RunnerConnection:
     """One connection to one life of the runner. When it breaks it stays broken: a new one is made."""
 
     def __init__(self, sock: socket.socket, *, hello: dict[str, object], wake: Callable[[], None]) -> None:
-        """Say hello on a connected socket; raises ProviderUnavailable when no welcome comes within 20 s or it is of another wire."""
+        """Say hello on a connected socket; raises ProviderUnavailable when no welcome comes within 5 s or it is of another wire."""
         self._socket = sock
         self._wake = wake
         self.alive = True
@@ -36,6 +44,8 @@ class RunnerConnection:
         self.send({"op": "hello", "wire": WIRE, "engine": os.getpid(), **hello})
         self.welcome = self._welcome()
         sock.settimeout(None)
+        # a runner that is stopped must not stop the engine: writing gives up, reading waits on
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_WITHIN_S, 0))
         self._listener = threading.Thread(target=self._listen, name="runner-nudges", daemon=True)
         self._listener.start()
 
@@ -43,26 +53,32 @@ class RunnerConnection:
         try:
             line = self._incoming.readline()
         except OSError as error:
-            raise ProviderUnavailable(f"the runner did not answer: {error}") from error
-        answer: dict[str, Any] = msgspec.json.decode(line) if line else {}
+            kind = RunnerHungUp if isinstance(error, ConnectionError) else ProviderUnavailable
+            raise kind(f"the runner did not answer: {error}") from error
+        if not line:
+            raise RunnerHungUp("the runner hung up before it said welcome: see its runner.log")
+        answer: dict[str, Any] = msgspec.json.decode(line)
         if answer.get("op") != "welcome":
-            raise ProviderUnavailable(f"the runner did not say welcome: {answer.get('message', 'it hung up')}")
+            raise ProviderUnavailable(f"the runner did not say welcome: {answer.get('message', line[:200])}")
         if answer["wire"] != WIRE:
             raise ProviderUnavailable(f"the runner speaks wire {answer['wire']}, this engine {WIRE}: `spawn engine stop --terminate`, then again")
         return answer
 
     def send(self, message: dict[str, object]) -> None:
-        """Send one line. On a broken connection: nothing; the next connection hands over everything again."""
+        """Send one line; ProviderUnavailable when the other side is gone, or takes nothing for 10 s."""
+        if self.alive:
+            try:
+                self._socket.sendall(_ENCODER.encode(message) + b"\n")
+            except OSError:
+                self.alive = False
         if not self.alive:
-            return
-        try:
-            self._socket.sendall(_ENCODER.encode(message) + b"\n")
-        except OSError:
-            self.alive = False
+            raise ProviderUnavailable("the runner does not take what it is told: see its runner.log")
 
     def _listen(self) -> None:
         with suppress(OSError, ValueError):
-            for _ in self._incoming:
+            for line in self._incoming:
+                if b'"error"' in line[:20]:
+                    _log.error("the runner did not understand the engine: %s", line[:500].decode(errors="replace"))
                 self._wake()
         self.alive = False
         self._wake()
@@ -109,7 +125,7 @@ def start_runner(directory: Path) -> subprocess.Popen[bytes]:
             stderr=log,
             start_new_session=True,
             cwd="/",
-            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8")},
+            env={"PATH": os.environ.get("PATH", os.defpath), "LANG": os.environ.get("LANG", "C.UTF-8"), "SPAWN_DETACHED": "1"},
         )
 
 

@@ -22,7 +22,8 @@ class LocalFiles:
 
     def directory(self, job: Job) -> Path:
         """Everything of one array."""
-        return self.arrays / job.id
+        # an id may be given out again after `spawn rm`, while the files of the first one are still being deleted
+        return self.arrays / f"{job.id}.{job.key}"
 
     def log(self, job: Job, position: int, attempt: int) -> Path:
         """Standard output and error of an attempt, together."""

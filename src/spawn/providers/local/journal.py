@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import msgspec
@@ -35,6 +36,7 @@ class _Line(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Line)
+_log = logging.getLogger(__name__)
 
 
 class JournalReader:
@@ -56,7 +58,9 @@ class JournalReader:
         data, more = self._bytes(segment, offset, more_segments=segment < max(present))
         events: list[ProviderEvent] = []
         for line in data.splitlines():
-            entry = _DECODER.decode(line)
+            entry = _read(line)
+            if entry is None:
+                continue
             if entry.e == "journal":
                 if identity is not None and identity != entry.id:
                     events.append(AllLost(now))
@@ -76,7 +80,8 @@ class JournalReader:
             if self._seen != (segment, inode):
                 with path.open("rb") as file:
                     line = file.readline()
-                self._found = _DECODER.decode(line).id if line.endswith(b"\n") else None
+                first = _read(line) if line.endswith(b"\n") else None
+                self._found = first.id if first is not None else None
                 self._seen = (segment, inode)
         except FileNotFoundError:
             return False
@@ -94,10 +99,21 @@ class JournalReader:
             with (self._directory / f"{segment:06d}.jsonl").open("rb") as file:
                 file.seek(offset)
                 data = file.read(MOST_BYTES)
+                while len(data) >= MOST_BYTES and b"\n" not in data and (piece := file.read(MOST_BYTES)):
+                    data += piece  # one line that is longer than a turn takes
         except FileNotFoundError:
             return b"", more_segments
         whole = data[: data.rfind(b"\n") + 1]
-        return whole, bool(whole) and (len(data) == MOST_BYTES or more_segments)
+        return whole, bool(whole) and (len(data) >= MOST_BYTES or more_segments)
+
+
+def _read(line: bytes) -> _Line | None:
+    """One line; None, and a line in the log, for what is none: nothing that can be known may hang on it."""
+    try:
+        return _DECODER.decode(line)
+    except msgspec.MsgspecError as error:
+        _log.error("a line of the journal is passed over (%s): %r", error, line[:200])
+        return None
 
 
 def _split(place: str | None) -> tuple[str | None, int, int]:

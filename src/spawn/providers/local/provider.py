@@ -20,7 +20,7 @@ from spawn.domain.jobs import Job
 from spawn.domain.scheduling import Capacity
 from spawn.engine.news import News
 from spawn.engine.ports import Clock
-from spawn.providers.local.connection import RunnerConnection, connect, start_runner
+from spawn.providers.local.connection import RunnerConnection, RunnerHungUp, connect, start_runner
 from spawn.providers.local.files import LocalFiles
 from spawn.providers.local.journal import JournalReader
 from spawn.providers.local.spec import spec_of
@@ -54,11 +54,17 @@ class LocalProvider:
             self._connection.close()
         self._described.clear()
         hello: dict[str, object] = {"cpus": self._capacity.cpus, "memory": self._capacity.memory}
-        self._connection = RunnerConnection(self._reach(), hello=hello, wake=wake)
-        return True
-
-    def _reach(self) -> socket.socket:
         deadline = time.monotonic() + START_WITHIN_S
+        while True:
+            try:
+                self._connection = RunnerConnection(self._reach(deadline), hello=hello, wake=wake)
+                return True
+            except RunnerHungUp:
+                # one that was killed while it made a process still takes a connection for a moment
+                if time.monotonic() > deadline:
+                    raise
+
+    def _reach(self, deadline: float) -> socket.socket:
         path = self._directory / "runner.sock"
         while True:
             sock = connect(path)
@@ -82,9 +88,10 @@ class LocalProvider:
         connection, self._connection = self._connection, None
         if connection is None:
             return
-        if terminate and connection.alive:
-            connection.send({"op": "shutdown", "grace_s": grace_s})
-            connection.join(grace_s + START_WITHIN_S)
+        if terminate:
+            with contextlib.suppress(ProviderUnavailable):
+                connection.send({"op": "shutdown", "grace_s": grace_s})
+                connection.join(grace_s + START_WITHIN_S)
         connection.close()
         self._sweeper.shutdown()
 

@@ -1,4 +1,4 @@
--- Jobs, their children, attempts and tags. Times are milliseconds since the epoch, UTC.
+-- Jobs, their children and attempts. Times are milliseconds since the epoch, UTC.
 
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
@@ -31,14 +31,6 @@ CREATE TABLE job (
 CREATE INDEX job_by_time ON job (created_at);
 CREATE INDEX job_by_name ON job (name);
 CREATE INDEX job_active ON job (created_at) WHERE NOT settled;
-
-CREATE TABLE tag (
-    name  TEXT NOT NULL,
-    value TEXT NOT NULL,
-    key   INTEGER NOT NULL,
-    PRIMARY KEY (key, name)
-) WITHOUT ROWID;
-CREATE INDEX tag_by_value ON tag (name, value);
 
 -- A child that has moved by itself. `reason` is why it has its status, where no attempt says so.
 CREATE TABLE child (
