@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import fcntl
+import gc
 import json
 import logging
 import os
@@ -137,6 +138,10 @@ class EngineProcess:
 
     def run(self, ready: Any) -> None:
         """Serve until stopped or idle for long; `ready` is called when the first answer can be given."""
+        # what was imported stays; and most of what a turn makes is gone at its end, so looking for cycles often finds nothing
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(100_000, 20, 20)
         self.provider.connect(self.engine.wake)
         self.engine.turn()
         loop = threading.Thread(target=self.engine.run, name="engine")

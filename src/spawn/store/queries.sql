@@ -72,6 +72,10 @@ SELECT * FROM job WHERE NOT settled ORDER BY created_at, rowid;
 -- One job
 SELECT * FROM job WHERE id = ?;
 
+-- is_settled --
+-- Whether a job has settled
+SELECT settled FROM job WHERE id = ?;
+
 -- job_by_key --
 -- One job by the key in its instance ids
 SELECT * FROM job WHERE key = ?;

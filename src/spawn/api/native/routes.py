@@ -24,7 +24,7 @@ from spawn.engine.submission import Submission
 
 _log = logging.getLogger(__name__)
 _ENCODER = msgspec.json.Encoder()
-_LOOK_EVERY_S = 0.02
+_LOOK_EVERY_S = 0.03
 _LONGEST_WAIT_S = 60.0
 _STATUS = {NotFound.code: 404, Conflict.code: 409, Unavailable.code: 503, SpawnError.code: 500}
 
@@ -131,7 +131,8 @@ class _Handlers:
     async def settled(self, request: Request) -> Response:
         until = time.monotonic() + min(_number(request, "timeout_s", _LONGEST_WAIT_S), _LONGEST_WAIT_S)
         ref = (await run_in_threadpool(self._service.array, _ref(request)))["array_id"]
-        while not await run_in_threadpool(self._service.is_settled, ref) and time.monotonic() < until and not self._host.is_stopping():
+        # one number, read without leaving this thread: handing over to another would cost more
+        while not self._service.is_settled(ref) and time.monotonic() < until and not self._host.is_stopping():
             await anyio.sleep(_LOOK_EVERY_S)
         return json_response(await run_in_threadpool(self._service.array, ref))
 

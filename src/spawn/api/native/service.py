@@ -68,9 +68,10 @@ class Service:
         """The array that a reference names."""
         return self._array(self._references.job(ref))
 
-    def is_settled(self, ref: str) -> bool:
-        """Whether it has settled, at the price of one row."""
-        return self._references.job(ref).status in SETTLED
+    def is_settled(self, job: str) -> bool:
+        """Whether the job of this id has settled (or was forgotten), at the price of one number."""
+        found = self.records.read("is_settled", (job,))
+        return not found or bool(found[0][0])
 
     def arrays(self, *, statuses: Sequence[str], names: Sequence[str], tags: Mapping[str, str]) -> Json:
         """All arrays that match, newest first."""

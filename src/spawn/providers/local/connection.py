@@ -19,7 +19,7 @@ import msgspec
 from spawn.domain.errors import ProviderUnavailable
 
 WIRE = 1
-ANSWER_WITHIN_S = 5.0
+ANSWER_WITHIN_S = 15.0
 SEND_WITHIN_S = 10
 
 _log = logging.getLogger(__name__)
@@ -35,7 +35,7 @@ class RunnerConnection:
     """One connection to one life of the runner. When it breaks it stays broken: a new one is made."""
 
     def __init__(self, sock: socket.socket, *, hello: dict[str, object], wake: Callable[[], None]) -> None:
-        """Say hello on a connected socket; raises ProviderUnavailable when no welcome comes within 5 s or it is of another wire."""
+        """Say hello on a connected socket; raises ProviderUnavailable when no welcome comes within 15 s or it is of another wire."""
         self._socket = sock
         self._wake = wake
         self.alive = True
@@ -65,14 +65,14 @@ class RunnerConnection:
         return answer
 
     def send(self, message: dict[str, object]) -> None:
-        """Send one line; ProviderUnavailable when the other side is gone, or takes nothing for 10 s."""
+        """Send one line; RunnerHungUp when the other side is gone, or takes nothing for 10 s."""
         if self.alive:
             try:
                 self._socket.sendall(_ENCODER.encode(message) + b"\n")
             except OSError:
                 self.alive = False
         if not self.alive:
-            raise ProviderUnavailable("the runner does not take what it is told: see its runner.log")
+            raise RunnerHungUp("the runner does not take what it is told: see its runner.log")
 
     def _listen(self) -> None:
         with suppress(OSError, ValueError):
