@@ -66,10 +66,11 @@ def test_reading_goes_on_in_the_next_segment(tmp_path: Path) -> None:
 
 def test_another_journal_in_its_place_means_that_everything_before_is_lost(tmp_path: Path) -> None:
     path = segment(tmp_path, 1, line("lost", a=attempt(0)) * 50)
-    place = JournalReader(tmp_path).read(None, now=NOW).place
+    reader = JournalReader(tmp_path)
+    place = reader.read(None, now=NOW).place
     path.unlink()
     segment(tmp_path, 1, line("lost", a=attempt(7)) * 90, identity="j2")
-    news = JournalReader(tmp_path).read(place, now=NOW)
+    news = reader.read(place, now=NOW)
     assert news.events[0] == AllLost(NOW)
     assert len(news.events) == 91
 

@@ -15,8 +15,6 @@ import pytest
 from tests.spored.driver import ROOT, Runner
 from tests.spored.schema import hold
 
-pytest_plugins: list[str] = []
-
 
 @pytest.fixture
 def place() -> Iterator[Path]:

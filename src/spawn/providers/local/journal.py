@@ -44,8 +44,6 @@ class JournalReader:
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
-        self._seen: tuple[int, int] | None = None
-        self._found: str | None = None
 
     def read(self, place: str | None, *, now: Instant) -> News:
         """The events after a place, as much as one turn takes. A place in another journal means that everything before is lost."""
@@ -73,19 +71,17 @@ class JournalReader:
         return News(events, None if identity is None else f"{identity} {segment} {offset}", more)
 
     def _is_of(self, identity: str | None, segment: int) -> bool:
-        """Whether a segment belongs to this journal: an offset means nothing in another one that took its place."""
-        path = self._directory / f"{segment:06d}.jsonl"
+        """Whether a segment belongs to this journal: an offset means nothing in another one that took its place.
+
+        Looked at anew each time: a file that was removed may be followed by one of the same inode.
+        """
         try:
-            inode = path.stat().st_ino
-            if self._seen != (segment, inode):
-                with path.open("rb") as file:
-                    line = file.readline()
-                first = _read(line) if line.endswith(b"\n") else None
-                self._found = first.id if first is not None else None
-                self._seen = (segment, inode)
+            with (self._directory / f"{segment:06d}.jsonl").open("rb") as file:
+                line = file.readline()
         except FileNotFoundError:
             return False
-        return self._found == identity
+        first = _read(line) if line.endswith(b"\n") else None
+        return first is not None and first.id == identity
 
     def _segments(self) -> set[int]:
         try:
