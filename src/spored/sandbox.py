@@ -28,7 +28,9 @@ def shown_paths(spec: Spec, runner: str) -> tuple[str, ...]:
     files, the runner's directory, and this very program with its Python, for `spored complete`.
     """
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-    needed = [*spec.visible, spec.workdir, spec.directory, runner, sys.prefix, sys.base_prefix, here]
+    # without `site` the prefix of a virtual environment is not known, only where its python lies
+    environment = os.path.dirname(os.path.dirname(sys.executable))
+    needed = [*spec.visible, spec.workdir, spec.directory, runner, sys.prefix, sys.base_prefix, environment, here]
     needed += [os.path.realpath(path) for path in needed]
     places = sorted({os.path.normpath(path) for path in needed if below_tmp(os.path.normpath(path))})
     outermost: list[str] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from spawn.domain.instances import OnComplete
@@ -49,6 +50,8 @@ def visible_paths(job: Job, directory: Path, runner_directory: Path) -> list[str
         str(directory),
         str(runner_directory),
         str(runner_directory.parent),
+        sys.prefix,
+        str(Path(__file__).parents[3]),
         environment.get("HOME", ""),
         environment.get("VIRTUAL_ENV", ""),
     ]
