@@ -118,18 +118,27 @@ def shell() -> Iterator[Shell]:
     try:
         yield shell
     finally:
-        if shell.state.is_dir() and (shell.state / "engine.sock").exists():
+        if any(holder(lock) for lock in (shell.state / "engine.lock", shell.state / "runner" / "runner.lock")):
+            # only an engine can tell a runner to end what it runs
+            shell("engine", "start", code=None)
             shell("engine", "stop", "--terminate", "--yes", code=None)
         for lock in (shell.state / "engine.lock", shell.state / "runner" / "runner.lock"):
             end_holder(lock)
         shutil.rmtree(home, ignore_errors=True)
 
 
-def end_holder(lock: Path) -> None:
-    """End the engine or runner that a test left behind."""
+def holder(lock: Path) -> int | None:
+    """The engine or runner that holds a lock and lives."""
     try:
         pid = int(lock.read_text().strip() or 0)
-    except (FileNotFoundError, ValueError):
-        return
-    if pid and alive(pid) and b"spawn" in Path(f"/proc/{pid}/cmdline").read_bytes() + b"spored":
+        program = Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (OSError, ValueError):
+        return None
+    return pid if pid and alive(pid) and (b"spawn" in program or b"spored" in program) else None
+
+
+def end_holder(lock: Path) -> None:
+    """End the engine or runner that a test left behind."""
+    pid = holder(lock)
+    if pid is not None:
         os.kill(pid, signal.SIGKILL)
