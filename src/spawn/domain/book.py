@@ -10,7 +10,7 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from spawn.domain.arrays import ArrayJob
+from spawn.domain.arrays import ArrayJob, UnderWay
 from spawn.domain.errors import Conflict
 from spawn.domain.ids import MAX_ATTEMPTS, ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
@@ -127,21 +127,28 @@ class JobBook:
             taken.append(next_one)
         return taken
 
+    def find(self, attempt: AttemptId) -> tuple[ArrayJob, UnderWay] | None:
+        """The array of an attempt and what is known of the attempt, while it is the one under way; None for any other (late news)."""
+        array = self.by_key.get(attempt.key)
+        under_way = array.under_way.get(attempt.position) if array is not None else None
+        if array is None or under_way is None or under_way.attempt != attempt.attempt:
+            return None
+        return array, under_way
+
     def started(self, attempt: AttemptId, at: Instant) -> bool:
         """The attempt has begun. False, and no change, when it is not the one under way (late news loses)."""
-        array = self.by_key.get(attempt.key)
-        under_way = array.under_way.get(attempt.position) if array else None
-        if array is None or under_way is None or under_way.attempt != attempt.attempt or under_way.started_at is not None:
+        found = self.find(attempt)
+        if found is None or found[1].started_at is not None:
             return False
-        array.mark_started(attempt.position, at)
+        found[0].mark_started(attempt.position, at)
         return True
 
     def ended(self, attempt: AttemptId, outcome: Outcome, at: Instant) -> bool:
         """The attempt has ended: settle its child, or give it another attempt. False when it is not the one under way."""
-        array = self.by_key.get(attempt.key)
-        under_way = array.under_way.get(attempt.position) if array else None
-        if array is None or under_way is None or under_way.attempt != attempt.attempt:
+        found = self.find(attempt)
+        if found is None:
             return False
+        array, under_way = found
         del array.under_way[attempt.position]
         ends_at = under_way.ends_at
         called_off = array.cancelled_children.pop(attempt.position, None)
@@ -167,10 +174,10 @@ class JobBook:
 
     def dropped(self, attempt: AttemptId, at: Instant) -> bool:
         """The attempt was handed over and never began. Its number is used up, but it costs no retry. False when it is not the one under way."""
-        array = self.by_key.get(attempt.key)
-        under_way = array.under_way.get(attempt.position) if array else None
-        if array is None or under_way is None or under_way.attempt != attempt.attempt:
+        found = self.find(attempt)
+        if found is None:
             return False
+        array, under_way = found
         del array.under_way[attempt.position]
         reason = under_way.stopping or array.cancelled_children.pop(attempt.position, None) or self._no_more(array)
         array.move(

@@ -87,6 +87,12 @@ def retry(book: JobBook, array: ArrayJob, made: Mapping[int, int], *, statuses: 
     return Change(positions=tuple(chosen), skipped={reason: tuple(which) for reason, which in skipped.items()})
 
 
+def preview(array: ArrayJob, positions: Collection[int] | None, statuses: Collection[Status]) -> Change:
+    """What a change to children of these statuses would concern, without making it."""
+    wanted = _wanted(array, positions, statuses)
+    return Change(positions=tuple(wanted), skipped=_skipped(array, positions, wanted))
+
+
 def _begin_round(book: JobBook, array: ArrayJob, made: Mapping[int, int], at: Instant) -> None:
     array.cancelled = array.halted = False
     array.failed_attempts = 0

@@ -197,9 +197,5 @@ def _known(state: EngineState, job: JobId) -> ArrayJob:
 
 
 def _would(array: ArrayJob, positions: Sequence[int] | None, statuses: Collection[Status]) -> Changed:
-    """What a change to children of these statuses would be, without making it."""
-    concerned = [position for position in (range(array.size) if positions is None else positions) if array.status_of(position) in statuses]
-    left: dict[str, list[int]] = {}
-    for position in sorted(set(positions or ()) - set(concerned)):
-        left.setdefault(f"is {array.status_of(position).name}", []).append(position)
-    return Changed(job=array.job, positions=tuple(concerned), skipped={why: tuple(which) for why, which in left.items()})
+    change = control.preview(array, positions, statuses)
+    return Changed(job=array.job, positions=change.positions, skipped=change.skipped)

@@ -124,13 +124,13 @@ class EngineState:
             self._lose_everything(event.at)
             return
         attempt = event.attempt
-        array = self.book.by_key.get(attempt.key)
-        under_way = array.under_way.get(attempt.position) if array is not None else None
-        if array is None or under_way is None or under_way.attempt != attempt.attempt:
+        found = self.book.find(attempt)
+        if found is None:
             if isinstance(event, Ended):
                 code, signal, _ = event.how
                 self.batch.late.append(LateExit(attempt, 128 + signal if code is None and signal is not None else code, signal, event.usage))
             return
+        array, under_way = found
         if isinstance(event, Started):
             self.book.started(attempt, event.at)
             return

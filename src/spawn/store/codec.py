@@ -17,7 +17,7 @@ from spawn.domain.states import Status
 def _write_special(value: object) -> object:
     if isinstance(value, IndexSet):
         return str(value)
-    raise NotImplementedError(type(value).__name__)
+    raise NotImplementedError(type(value).__name__)  # what msgspec asks of a hook that does not know a type
 
 
 def _read_special(kind: type, value: Any) -> object:
