@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from spawn.domain.errors import IllegalMove
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.queues import LOCAL_ENVIRONMENT
 from spawn.domain.states import MOVES, NOT_STARTED, UNDER_WAY, Status
 
 _MOVED: Final = 0x80
@@ -29,6 +30,7 @@ class ChildRecord(NamedTuple):
     started_at: Instant | None  #: of the latest attempt
     stopped_at: Instant | None
     ends_at: Instant | None  #: the end of its instance, when `spawn extend` has set one
+    environment: str | None = None  #: the compute environment of the latest attempt
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,7 @@ class UnderWay:
     started_at: Instant | None = None
     ends_at: Instant | None = None
     stopping: str | None = None  #: the reason given when it was terminated
+    environment: str = LOCAL_ENVIRONMENT  #: the compute environment that it was placed in
 
     @property
     def made(self) -> int:
@@ -73,6 +76,7 @@ class ArrayJob:
         "reason",
         "started_at",
         "stopped_at",
+        "terminated",
         "under_way",
         "unmoved",
     )
@@ -85,7 +89,8 @@ class ArrayJob:
         self.base_at: Instant | None = None  #: when they took that status
         self.unmoved = job.size
         self.reason: str | None = None  #: why the parent settled, or why it was cancelled or terminated
-        self.cancelled = False  #: cancelled as a whole: children that would become RUNNABLE fail instead
+        self.cancelled = False  #: cancelled or terminated as a whole: children that would become RUNNABLE fail instead
+        self.terminated = False  #: terminated as a whole
         self.cancelled_children: dict[int, str] = {}  #: PENDING children cancelled one by one, and why
         self.halted = False  #: more children failed than max_failures allows: nothing more starts
         self.failed_attempts = 0  #: children that failed by an attempt of their own
@@ -169,6 +174,7 @@ class ArrayJob:
         started_at: Instant | None = None,
         stopped_at: Instant | None = None,
         ends_at: Instant | None = None,
+        environment: str | None = None,
     ) -> None:
         """Move one child, or raise IllegalMove. All that its row says is replaced by what is given here."""
         byte = self._bytes[position]
@@ -186,7 +192,7 @@ class ArrayJob:
         if attempt and to in _NOT_STARTED:
             self._waiting[position] = (attempt, round_start)
         self.dirty = True
-        self.changed[position] = ChildRecord(to, attempt, round_start, reason, started_at, stopped_at, ends_at)
+        self.changed[position] = ChildRecord(to, attempt, round_start, reason, started_at, stopped_at, ends_at, environment)
 
     def move_unmoved(self, to: Status, *, at: Instant, reason: str | None = None) -> int:
         """Move every child that has not moved by itself, as one; return how many. They share one row, the array's."""
@@ -204,14 +210,14 @@ class ArrayJob:
         self.dirty = True
         return self.unmoved
 
-    def take_runnable(self) -> tuple[int, int] | None:
-        """Move the RUNNABLE child with the lowest position to STARTING; return its position and attempt, or None."""
+    def take_runnable(self, environment: str = LOCAL_ENVIRONMENT) -> tuple[int, int] | None:
+        """Move the RUNNABLE child with the lowest position to STARTING in a compute environment; return its position and attempt, or None."""
         position = self._lowest_runnable()
         if position is None:
             return None
         made, round_start = self._waiting.get(position, (0, 0))
-        self.move(position, Status.STARTING, attempt=made + 1, round_start=round_start)
-        self.under_way[position] = UnderWay(made + 1, round_start)
+        self.move(position, Status.STARTING, attempt=made + 1, round_start=round_start, environment=environment)
+        self.under_way[position] = UnderWay(made + 1, round_start, environment=environment)
         return position, made + 1
 
     def _lowest_runnable(self) -> int | None:
@@ -234,6 +240,7 @@ class ArrayJob:
             started_at=at,
             ends_at=under_way.ends_at,
             reason=under_way.stopping,
+            environment=under_way.environment,
         )
         if self.started_at is None or at < self.started_at:
             self.started_at = at
@@ -243,7 +250,9 @@ class ArrayJob:
         was = self.under_way[position]
         now = replace(was, stopping=stopping or was.stopping, ends_at=ends_at or was.ends_at)
         self.under_way[position] = now
-        self.changed[position] = ChildRecord(self._bytes[position] & ~_MOVED, now.attempt, now.round_start, now.stopping, now.started_at, None, now.ends_at)
+        self.changed[position] = ChildRecord(
+            self._bytes[position] & ~_MOVED, now.attempt, now.round_start, now.stopping, now.started_at, None, now.ends_at, now.environment
+        )
 
     def mark_cancelled(self, position: int, reason: str) -> None:
         """Note of a PENDING child that it was cancelled: it fails once what it waits for has been decided (spec 2.9)."""
@@ -265,7 +274,7 @@ class ArrayJob:
             counts[row.status] += 1
             self.unmoved -= 1
             if row.status in UNDER_WAY:
-                self.under_way[position] = UnderWay(row.attempt, row.round_start, row.started_at, row.ends_at, row.reason)
+                self.under_way[position] = UnderWay(row.attempt, row.round_start, row.started_at, row.ends_at, row.reason, row.environment or LOCAL_ENVIRONMENT)
             elif row.status in _NOT_STARTED:
                 if row.attempt:
                     self._waiting[position] = (row.attempt, row.round_start)

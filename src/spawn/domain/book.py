@@ -16,6 +16,7 @@ from spawn.domain.ids import MAX_ATTEMPTS, ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
+from spawn.domain.queues import LOCAL_ENVIRONMENT
 from spawn.domain.states import Status
 
 DEPENDENT_FAILED: Final = "Dependent Job failed"
@@ -120,10 +121,10 @@ class JobBook:
 
     # --- what attempts do ---------------------------------------------------------------------------------------------
 
-    def claim(self, array: ArrayJob, count: int) -> list[tuple[int, int]]:
-        """Move up to `count` RUNNABLE children to STARTING, lowest index first; return (position, attempt) of each."""
+    def claim(self, array: ArrayJob, count: int, environment: str = LOCAL_ENVIRONMENT) -> list[tuple[int, int]]:
+        """Move up to `count` RUNNABLE children to STARTING in a compute environment, lowest index first; return (position, attempt) of each."""
         taken: list[tuple[int, int]] = []
-        while len(taken) < count and (next_one := array.take_runnable()) is not None:
+        while len(taken) < count and (next_one := array.take_runnable(environment)) is not None:
             taken.append(next_one)
         return taken
 
@@ -164,6 +165,7 @@ class JobBook:
             started_at=under_way.started_at,
             stopped_at=None if again else at,
             ends_at=ends_at,
+            environment=under_way.environment,
         )
         if status is not Status.RUNNABLE:
             self._news.append((array, attempt.position))

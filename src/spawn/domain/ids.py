@@ -24,6 +24,8 @@ MAX_CHILDREN = 1 << 20
 MAX_ATTEMPTS = 255
 """Most attempts of one child over all retries: an instance id has two hex digits for it."""
 
+_TASK_END = "0" * 15
+_TASK = re.compile(rf"([0-9a-f]{{10}})([0-9a-f]{{5}})([0-9a-f]{{2}}){_TASK_END}")
 _INSTANCE = re.compile(r"i-([0-9a-f]{10})([0-9a-f]{5})([0-9a-f]{2})")
 
 
@@ -48,6 +50,17 @@ class AttemptId:
     def instance_id(self) -> str:
         """The id of the instance made for this attempt: `i-` and 17 hex digits, as EC2 writes them."""
         return f"i-{self.key}{self.position:05x}{self.attempt:02x}"
+
+    @property
+    def task_id(self) -> str:
+        """The id of the task that ran this attempt: 32 hex digits, as ECS writes them; the last part of its log stream's name."""
+        return f"{self.key}{self.position:05x}{self.attempt:02x}{_TASK_END}"
+
+    @classmethod
+    def of_task(cls, task_id: str) -> AttemptId | None:
+        """The attempt that a task id of ours stands for; None for any other text."""
+        match = _TASK.fullmatch(task_id)
+        return None if match is None else cls(ArrayKey(match[1]), int(match[2], 16), int(match[3], 16))
 
     @classmethod
     def of_instance(cls, instance_id: str) -> AttemptId:

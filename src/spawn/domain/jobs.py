@@ -23,7 +23,7 @@ class Work:
     command: tuple[str, ...] | None
     environment: Mapping[str, str] = field(repr=False)
     given: tuple[str, ...]  #: names of the variables that the user gave explicitly; values are never listed
-    workdir: str
+    workdir: str  #: absolute; empty: each attempt starts in its own output directory
     private_tmp: bool
     compat_env: bool
     umask: int = 0o022  #: the file mode creation mask of whoever launched it
@@ -39,6 +39,21 @@ class Demand:
 
     cpus: int
     memory: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchJob:
+    """What a Batch client asked for beyond what every job has: kept to be shown again, and for the scheduler."""
+
+    definition: str  #: NAME:REVISION of its job definition
+    container: Mapping[str, object] = field(repr=False)  #: the merged container properties, as DescribeJobs shows them
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    platform_capabilities: tuple[str, ...] = ()
+    propagate_tags: bool = False
+    share: str | None = None  #: the share identifier, on a queue with a fair-share policy
+    priority: int = 0  #: within its share, the highest first
+    consumables: Mapping[str, int] = field(default_factory=dict)  #: what each child takes of consumable resources, by name
+    shown: Mapping[str, object] = field(default_factory=dict, repr=False)  #: further members of DescribeJobs, as they were given
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,6 +77,7 @@ class Job:
     waits: Waits
     cloud: Mapping[str, object]  #: flags for other providers, kept and shown, without effect here
     created_at: Instant
+    batch: BatchJob | None = None  #: None: not submitted by a Batch client
 
     @property
     def is_array(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from enum import Enum
 from typing import Final
 
@@ -19,6 +20,9 @@ DEFAULT_QUEUE: Final = "default"
 
 LOCAL_ENVIRONMENT: Final = "local"
 """The compute environment that is this machine."""
+
+PROCESS: Final = "process"
+"""The runtime of compute environments that name none: commands run on this host."""
 
 QUEUE_DELETED: Final = "JobQueue deleted"
 """Status reason of jobs whose queue was deleted under them (spec 2.8)."""
@@ -63,10 +67,20 @@ class ComputeEnvironment:
     state: Switch = Switch.ENABLED
     status: Health = Health.VALID
     reason: str = "ComputeEnvironment Healthy"
+    runtime: str = PROCESS  #: how attempts run: as processes of this host, or in containers of `docker` or `podman`
     tags: Mapping[str, str] = field(default_factory=dict)
+    shown: Mapping[str, object] = field(default_factory=dict)  #: further members as they were given, to be shown again (computeResources, ...)
 
     def __post_init__(self) -> None:
         _check_name("computeEnvironmentName", self.name)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StateLimit:
+    """What happens to a job at the head of its queue that has been RUNNABLE for a reason for too long: it is cancelled (`jobStateTimeLimitActions`)."""
+
+    reason: str
+    limit: timedelta
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,6 +95,7 @@ class JobQueue:
     status: Health = Health.VALID
     reason: str = "JobQueue Healthy"
     tags: Mapping[str, str] = field(default_factory=dict)
+    limits: tuple[StateLimit, ...] = ()
 
     def __post_init__(self) -> None:
         _check_name("jobQueueName", self.name)

@@ -49,7 +49,9 @@ def record_of(event: ProviderEvent, array: ArrayJob, position: int, under_way: U
     """The attempt as it is kept, with what becomes of its instance; to be made before the book hears of the end."""
     usage = event.usage if isinstance(event, Ended) else _NOTHING
     state, ends_at = _instance_after(array.job, under_way, event, at)
-    return AttemptRecord(array.job.key, position, under_way.attempt, under_way.started_at, at, outcome, usage.cpu_s, usage.max_rss_kib, state, ends_at)
+    return AttemptRecord(
+        array.job.key, position, under_way.attempt, under_way.started_at, at, outcome, usage.cpu_s, usage.max_rss_kib, state, ends_at, under_way.environment
+    )
 
 
 def _instance_after(job: Job, under_way: UnderWay, event: ProviderEvent, at: Instant) -> tuple[InstanceState, Instant | None]:

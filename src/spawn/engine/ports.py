@@ -7,10 +7,13 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.catalog import Catalog
+from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.queues import ComputeEnvironment
 from spawn.domain.scheduling import Capacity
 from spawn.domain.states import Status
 from spawn.engine.news import News
@@ -38,8 +41,8 @@ class Provider(Protocol):
     def acknowledge(self, place: str) -> None:
         """Everything up to a place is in the store and will not be asked for again. Again: nothing."""
 
-    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]]) -> None:
-        """Run these (position, attempt) of an array, in this order. An attempt that it was given before is passed over."""
+    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]], environment: ComputeEnvironment) -> None:
+        """Run these (position, attempt) of an array in a compute environment, in this order. An attempt that it was given before is passed over."""
 
     def stop(self, attempts: Collection[AttemptId], *, grace_s: float) -> None:
         """Stop every attempt that still runs and drop those that wait. Stopping a finished one does nothing."""
@@ -96,6 +99,12 @@ class Store(Protocol):
     def statuses(self, jobs: Collection[JobId]) -> dict[JobId, Status]:
         """The statuses of these jobs' parents, without those that are unknown."""
 
+    def catalog(self) -> Catalog:
+        """Every queue, compute environment, scheduling policy and consumable resource."""
+
+    def revisions(self, name: str) -> list[JobDefinition]:
+        """All revisions of a job definition, the newest first."""
+
     def trash(self) -> list[str]:
         """Directories of forgotten arrays that are still to be deleted."""
 
@@ -132,6 +141,12 @@ class Records(Protocol):
 
     def all_jobs(self, tags: Mapping[str, str]) -> Iterator[JobRow]:
         """Every job that carries all these tags, oldest first."""
+
+    def catalog(self) -> Catalog:
+        """Every queue, compute environment, scheduling policy and consumable resource."""
+
+    def revisions(self, name: str) -> list[JobDefinition]:
+        """All revisions of a job definition, the newest first."""
 
     def rows(self, key: ArrayKey) -> Iterator[tuple[int, ChildRecord]]:
         """The rows of the children that have moved by themselves, by position."""

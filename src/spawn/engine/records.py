@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from spawn.domain.arrays import ArrayJob
+from spawn.domain.catalog import Resource
+from spawn.domain.definitions import JobDefinition
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
+from spawn.domain.queues import LOCAL_ENVIRONMENT
 from spawn.domain.states import InstanceState, Status
 from spawn.engine.news import Usage
 
@@ -27,6 +30,7 @@ class AttemptRecord(NamedTuple):
     max_rss_kib: int | None
     instance: InstanceState
     instance_ends_at: Instant | None
+    environment: str = LOCAL_ENVIRONMENT
 
 
 class LateExit(NamedTuple):
@@ -57,6 +61,10 @@ class Batch:
     instances: list[InstanceEnd]
     removed: list[tuple[ArrayJob, str]]  #: forgotten arrays, and the directories of their files
     place: str | None
+    definitions: list[JobDefinition] = field(default_factory=list)  #: revisions registered, or changed since
+    resources: list[Resource] = field(default_factory=list)  #: queues, environments and so on that are new or changed
+    resources_removed: list[Resource] = field(default_factory=list)
+    retagged: list[Job] = field(default_factory=list)  #: jobs whose tags were changed
 
     @classmethod
     def empty(cls) -> Batch:
@@ -85,6 +93,7 @@ class JobRow(NamedTuple):
     status: Status
     reason: str | None
     cancelled: bool
+    terminated: bool
     started_at: Instant | None
     stopped_at: Instant | None
     max_concurrent: int | None

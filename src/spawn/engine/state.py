@@ -9,11 +9,13 @@ from functools import partial
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.book import JobBook
+from spawn.domain.catalog import Catalog, Resource
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instances import OnComplete
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
+from spawn.domain.queues import LOCAL_ENVIRONMENT, ComputeEnvironment
 from spawn.domain.scheduling import Standing, dispatch
 from spawn.domain.states import SETTLED, InstanceState, Status
 from spawn.engine.attempts import outcome_of, record_of
@@ -43,7 +45,8 @@ class EngineState:
         self.book = JobBook()
         self.now = Instant(0)
         self.batch = Batch.empty()
-        self.starts: list[tuple[ArrayJob, list[tuple[int, int]]]] = []
+        self.catalog = Catalog()
+        self.starts: list[tuple[ArrayJob, list[tuple[int, int]], ComputeEnvironment]] = []
         self.acts: list[Callable[[], None]] = []
         self._durations: dict[ArrayKey, float] = {}
         self._gone: deque[str] = deque()  #: directories deleted by other threads
@@ -82,13 +85,27 @@ class EngineState:
             return
         for key, count in dispatch(standings, self.provider.capacity()):
             array = self.book.by_key[key]
-            self.starts.append((array, self.book.claim(array, count)))
+            environment = self.catalog.environments[LOCAL_ENVIRONMENT]
+            self.starts.append((array, self.book.claim(array, count, environment.name), environment))
 
     def commit(self) -> None:
         """Write everything that this turn changed, as one."""
         self.batch.arrays = [array for array in self.book.by_key.values() if array.dirty or array.changed]
         batch = self.batch
-        if batch.arrays or batch.attempts or batch.late or batch.instances or batch.removed or batch.place is not None:
+        if any(
+            (
+                batch.arrays,
+                batch.attempts,
+                batch.late,
+                batch.instances,
+                batch.removed,
+                batch.definitions,
+                batch.resources,
+                batch.resources_removed,
+                batch.retagged,
+                batch.place is not None,
+            )
+        ):
             self.store.commit(batch)
         for array in batch.arrays:
             array.dirty = False
@@ -105,8 +122,8 @@ class EngineState:
             self._hand_over_again()
         else:
             self._acted = False
-            for array, attempts in self.starts:
-                self.provider.start(array, attempts)
+            for array, attempts, environment in self.starts:
+                self.provider.start(array, attempts, environment)
         while self.acts:  # what fails stays, and is done when the provider is back
             self.acts[0]()
             del self.acts[0]
@@ -213,7 +230,7 @@ class EngineState:
         for array in self.book.by_key.values():
             waiting = sorted((position, under_way.attempt) for position, under_way in array.under_way.items() if under_way.started_at is None)
             if waiting:
-                self.provider.start(array, waiting)
+                self._start_again(array, waiting)
             if waiting and (array.cancelled or array.halted):
                 self.provider.drop([AttemptId(array.job.key, position, attempt) for position, attempt in waiting])
             for position, under_way in array.under_way.items():
@@ -222,6 +239,13 @@ class EngineState:
             stopping = [AttemptId(array.job.key, position, u.attempt) for position, u in array.under_way.items() if u.stopping is not None]
             if stopping:
                 self.provider.stop(stopping, grace_s=array.job.grace.total_seconds())
+
+    def _start_again(self, array: ArrayJob, attempts: Iterable[tuple[int, int]]) -> None:
+        by_environment: dict[str, list[tuple[int, int]]] = {}
+        for position, attempt in attempts:
+            by_environment.setdefault(array.under_way[position].environment, []).append((position, attempt))
+        for name, placed in by_environment.items():
+            self.provider.start(array, placed, self.catalog.environment(name))
 
     # --- instances ----------------------------------------------------------------------------------------------------
 
@@ -257,6 +281,7 @@ class EngineState:
     # --- arrays -------------------------------------------------------------------------------------------------------
 
     def _load(self) -> None:
+        self.catalog = self.store.catalog()
         arrays = self.store.active()
         for array in arrays:
             self.book.add(array)
@@ -271,6 +296,16 @@ class EngineState:
             self.discard(directory)
         self._loaded = True
         self._acted = False
+
+    def put(self, resource: Resource) -> None:
+        """Make a queue, compute environment, policy or consumable resource, or put it in the place of the one of its name."""
+        self.catalog = self.catalog.with_(resource)
+        self.batch.resources.append(resource)
+
+    def remove(self, resource: Resource) -> None:
+        """Let a queue, compute environment, policy or consumable resource be gone."""
+        self.catalog = self.catalog.without(resource)
+        self.batch.resources_removed.append(resource)
 
     def ids_taken(self, second: float) -> int:
         """How many ids this engine has given out for jobs of this second, as far as it knows."""

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from spawn.domain.arrays import ArrayJob
+from spawn.domain.catalog import Resource
+from spawn.domain.consumables import ConsumableResource
+from spawn.domain.definitions import DefinitionStatus, JobDefinition
 from spawn.domain.ids import ArrayKey
 from spawn.domain.indexes import IndexSet
 from spawn.domain.jobs import Job
+from spawn.domain.policies import SchedulingPolicy
+from spawn.domain.queues import ComputeEnvironment, JobQueue
 from spawn.domain.states import Status
 
 
@@ -30,6 +35,13 @@ def _read_special(kind: type, value: Any) -> object:
 
 _ENCODER = msgspec.json.Encoder(enc_hook=_write_special)
 _DECODER = msgspec.json.Decoder(Job, dec_hook=_read_special)
+_DEFINITIONS = msgspec.json.Decoder(JobDefinition, dec_hook=_read_special)
+_KINDS: Final[dict[str, tuple[type[Resource], msgspec.json.Decoder[Any]]]] = {
+    "queue": (JobQueue, msgspec.json.Decoder(JobQueue, dec_hook=_read_special)),
+    "environment": (ComputeEnvironment, msgspec.json.Decoder(ComputeEnvironment, dec_hook=_read_special)),
+    "policy": (SchedulingPolicy, msgspec.json.Decoder(SchedulingPolicy, dec_hook=_read_special)),
+    "consumable": (ConsumableResource, msgspec.json.Decoder(ConsumableResource, dec_hook=_read_special)),
+}
 
 
 def encode_job(job: Job) -> bytes:
@@ -40,6 +52,32 @@ def encode_job(job: Job) -> bytes:
 def decode_job(body: bytes) -> Job:
     """The job that `encode_job` wrote."""
     return _DECODER.decode(body)
+
+
+def encode(value: object) -> bytes:
+    """A definition or a resource of the catalog as it stands in `body`."""
+    return _ENCODER.encode(value)
+
+
+def definition_row(definition: JobDefinition) -> tuple[object, ...]:
+    """A revision's row."""
+    return definition.name, definition.revision, definition.status is DefinitionStatus.ACTIVE, encode(definition)
+
+
+def decode_definition(body: bytes) -> JobDefinition:
+    """The definition that `encode` wrote."""
+    return _DEFINITIONS.decode(body)
+
+
+def kind_of(resource: Resource) -> str:
+    """The kind that a resource's row has."""
+    return next(kind for kind, (type_, _) in _KINDS.items() if isinstance(resource, type_))
+
+
+def decode_resource(kind: str, body: bytes) -> Resource:
+    """The resource that `encode` wrote."""
+    resource: Resource = _KINDS[kind][1].decode(body)
+    return resource
 
 
 def key_number(key: ArrayKey) -> int:
@@ -64,6 +102,7 @@ def standing(array: ArrayJob) -> dict[str, object]:
         "reason": array.reason,
         "settled": array.settled,
         "cancelled": array.cancelled,
+        "terminated": array.terminated,
         "halted": array.halted,
         "failed_attempts": array.failed_attempts,
         "started_at": array.started_at,
@@ -78,6 +117,9 @@ def submitted(array: ArrayJob) -> dict[str, object]:
     return standing(array) | {
         "id": job.id,
         "name": job.name,
+        "queue": job.queue,
+        "definition": None if job.batch is None else job.batch.definition,
+        "share": None if job.batch is None else job.batch.share,
         "is_array": job.is_array,
         "size": job.size,
         "created_at": job.created_at,

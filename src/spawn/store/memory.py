@@ -6,6 +6,8 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.catalog import Catalog
+from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
 from spawn.domain.errors import StoreUnavailable
 from spawn.domain.ids import ArrayKey, JobId
@@ -29,6 +31,7 @@ class _Kept:
     reason: str | None
     settled: bool
     cancelled: bool
+    terminated: bool
     halted: bool
     failed_attempts: int
     started_at: Instant | None
@@ -46,6 +49,8 @@ class MemoryStore:
         self._jobs: dict[ArrayKey, _Kept] = {}
         self._trash: set[str] = set()
         self._place: str | None = None
+        self._catalog = Catalog()
+        self._definitions: dict[tuple[str, int], JobDefinition] = {}
 
     def commit(self, batch: Batch) -> None:
         """Keep all of it, or raise StoreUnavailable and keep nothing."""
@@ -62,6 +67,14 @@ class MemoryStore:
             self.attempts[place] = self.attempts[place]._replace(instance=state, instance_ends_at=ends_at)
         for array, directory in batch.removed:
             self._remove(array.job.key, directory)
+        for definition in batch.definitions:
+            self._definitions[definition.name, definition.revision] = definition
+        for resource in batch.resources:
+            self._catalog = self._catalog.with_(resource)
+        for resource in batch.resources_removed:
+            self._catalog = self._catalog.without(resource)
+        for job in batch.retagged:
+            self._jobs[job.key].job = job
         self._place = batch.place or self._place
 
     def _keep(self, array: ArrayJob) -> None:
@@ -75,6 +88,7 @@ class MemoryStore:
             array.reason,
             array.settled,
             array.cancelled,
+            array.terminated,
             array.halted,
             array.failed_attempts,
             array.started_at,
@@ -94,6 +108,14 @@ class MemoryStore:
         self._jobs.pop(key, None)
         self.attempts = {place: record for place, record in self.attempts.items() if place[0] != key}
         self._trash.add(directory)
+
+    def catalog(self) -> Catalog:
+        """Every queue, compute environment, scheduling policy and consumable resource."""
+        return self._catalog
+
+    def revisions(self, name: str) -> list[JobDefinition]:
+        """All revisions of a job definition, the newest first."""
+        return [one for _, one in sorted(self._definitions.items(), reverse=True) if one.name == name]
 
     def forget_trash(self, path: str) -> None:
         """A directory has been deleted. Again: nothing."""
@@ -156,6 +178,6 @@ def _loaded(kept: _Kept) -> ArrayJob:
     array = ArrayJob(kept.job, max_concurrent=kept.max_concurrent)
     array.load(base=kept.base, rows=iter(sorted(kept.children.items())))
     array.base_reason, array.base_at, array.reason = kept.base_reason, kept.base_at, kept.reason
-    array.cancelled, array.halted, array.failed_attempts = kept.cancelled, kept.halted, kept.failed_attempts
+    array.cancelled, array.terminated, array.halted, array.failed_attempts = kept.cancelled, kept.terminated, kept.halted, kept.failed_attempts
     array.started_at, array.stopped_at = kept.started_at, kept.stopped_at
     return array

@@ -1,26 +1,27 @@
 -- insert_job --
 -- Keep a newly submitted job; its standing follows with update_job
-INSERT INTO job (key, id, name, is_array, size, created_at, body, base, base_reason, base_at, counts, status, reason, settled, cancelled, halted,
+INSERT INTO job (key, id, name, queue, definition, share, terminated, is_array, size, created_at, body, base, base_reason, base_at, counts, status, reason, settled, cancelled, halted,
                  failed_attempts, started_at, stopped_at, max_concurrent)
-VALUES (:key, :id, :name, :is_array, :size, :created_at, :body, :base, :base_reason, :base_at, :counts, :status, :reason, :settled, :cancelled, :halted,
+VALUES (:key, :id, :name, :queue, :definition, :share, :terminated, :is_array, :size, :created_at, :body, :base, :base_reason, :base_at, :counts, :status, :reason, :settled, :cancelled, :halted,
         :failed_attempts, :started_at, :stopped_at, :max_concurrent);
 
 -- update_job --
 -- Write where a job stands now
 UPDATE job SET base = :base, base_reason = :base_reason, base_at = :base_at, counts = :counts, status = :status, reason = :reason, settled = :settled,
-               cancelled = :cancelled, halted = :halted, failed_attempts = :failed_attempts, started_at = :started_at, stopped_at = :stopped_at,
+               cancelled = :cancelled, terminated = :terminated, halted = :halted, failed_attempts = :failed_attempts, started_at = :started_at, stopped_at = :stopped_at,
                max_concurrent = :max_concurrent
 WHERE key = :key;
 
 -- save_child --
 -- Write the row of a child that has moved by itself
-INSERT OR REPLACE INTO child (key, position, status, attempt, round_start, reason, started_at, stopped_at, ends_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO child (key, position, status, attempt, round_start, reason, started_at, stopped_at, ends_at, environment)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- insert_attempt --
 -- Keep an attempt that has ended; a second end of the same attempt is late news and changes nothing
 INSERT OR IGNORE INTO attempt (key, position, attempt, started_at, stopped_at, kind, exit_code, signal, status_reason, reason, message, cpu_s, max_rss_kib,
-                               instance, instance_ends_at)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                               instance, instance_ends_at, environment)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- record_late_exit --
 -- Note how the process of an attempt ended that was settled before: recorded, changing nothing else
@@ -106,7 +107,7 @@ SELECT (SELECT count(*) FROM job WHERE NOT settled), (SELECT count(*) FROM job);
 
 -- children --
 -- The rows of a job's children, by position
-SELECT position, status, attempt, round_start, reason, started_at, stopped_at, ends_at FROM child WHERE key = ? ORDER BY position;
+SELECT position, status, attempt, round_start, reason, started_at, stopped_at, ends_at, environment FROM child WHERE key = ? ORDER BY position;
 
 -- members --
 -- The rows of a job's children with how the latest attempt of each ended
@@ -170,3 +171,27 @@ SELECT min(instance_ends_at) FROM attempt WHERE instance IN ('running', 'stopped
 -- finished_lately --
 -- When the attempts of a job ended that ended last
 SELECT count(*), min(stopped_at), max(stopped_at) FROM child WHERE key = :key AND status >= 5 AND stopped_at >= :since;
+
+-- update_body --
+-- Write a job anew whose tags were changed
+UPDATE job SET body = ? WHERE key = ?;
+
+-- save_definition --
+-- Keep a revision of a job definition, or what changed of it
+INSERT OR REPLACE INTO definition (name, revision, active, body) VALUES (?, ?, ?, ?);
+
+-- revisions --
+-- All revisions of a job definition, the newest first
+SELECT body FROM definition WHERE name = ? ORDER BY revision DESC;
+
+-- save_resource --
+-- Keep a queue, compute environment, scheduling policy or consumable resource
+INSERT OR REPLACE INTO resource (kind, name, body) VALUES (?, ?, ?);
+
+-- delete_resource --
+-- Let a queue, compute environment, scheduling policy or consumable resource be gone
+DELETE FROM resource WHERE kind = ? AND name = ?;
+
+-- resources --
+-- Every queue, compute environment, scheduling policy and consumable resource
+SELECT kind, body FROM resource ORDER BY kind, name;

@@ -10,13 +10,27 @@ from pathlib import Path
 from typing import Any
 
 from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.catalog import Catalog
+from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
 from spawn.domain.errors import StoreUnavailable
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.states import InstanceState, Status
 from spawn.engine.records import AttemptRecord, Batch, JobRow, KeptInstance
-from spawn.store.codec import decode_job, key_number, key_text, standing, submitted
+from spawn.store.codec import (
+    decode_definition,
+    decode_job,
+    decode_resource,
+    definition_row,
+    encode,
+    encode_job,
+    key_number,
+    key_text,
+    kind_of,
+    standing,
+    submitted,
+)
 from spawn.store.named import queries
 from spawn.store.opening import Readers, connect, explain, migrate, require_room
 
@@ -98,6 +112,14 @@ class SqliteStore:
             run(q["update_instance"], (state.value, ends_at, key_number(attempt.key), attempt.position, attempt.attempt))
         for array, directory in batch.removed:
             self._remove(key_number(array.job.key), directory)
+        for definition in batch.definitions:
+            run(q["save_definition"], definition_row(definition))
+        for resource in batch.resources:
+            run(q["save_resource"], (kind_of(resource), resource.name, encode(resource)))
+        for resource in batch.resources_removed:
+            run(q["delete_resource"], (kind_of(resource), resource.name))
+        for job in batch.retagged:
+            run(q["update_body"], (encode_job(job), key_number(job.key)))
         if batch.place is not None:
             run(q["set_meta"], ("place", batch.place))
 
@@ -140,7 +162,7 @@ class SqliteStore:
         array = ArrayJob(decode_job(row["body"]), max_concurrent=row["max_concurrent"])
         array.load(base=Status(row["base"]), rows=self.rows(array.job.key))
         array.base_reason, array.base_at, array.reason = row["base_reason"], row["base_at"], row["reason"]
-        array.cancelled, array.halted = bool(row["cancelled"]), bool(row["halted"])
+        array.cancelled, array.terminated, array.halted = bool(row["cancelled"]), bool(row["terminated"]), bool(row["halted"])
         array.failed_attempts, array.started_at, array.stopped_at = row["failed_attempts"], row["started_at"], row["stopped_at"]
         return array
 
@@ -163,6 +185,14 @@ class SqliteStore:
     def attempts_made(self, key: ArrayKey) -> dict[int, int]:
         """How many attempts each child has had, without those that have had none."""
         return {position: attempt for position, attempt in self.read("latest_attempts", (key_number(key),)) if attempt}
+
+    def catalog(self) -> Catalog:
+        """Every queue, compute environment, scheduling policy and consumable resource."""
+        return Catalog.of(decode_resource(kind, body) for kind, body in self.read("resources"))
+
+    def revisions(self, name: str) -> list[JobDefinition]:
+        """All revisions of a job definition, the newest first."""
+        return [decode_definition(body) for (body,) in self.read("revisions", (name,))]
 
     # --- for the doors ------------------------------------------------------------------------------------------------
 
@@ -229,6 +259,7 @@ def _job_row(row: sqlite3.Row) -> JobRow:
         status=Status(row["status"]),
         reason=row["reason"],
         cancelled=bool(row["cancelled"]),
+        terminated=bool(row["terminated"]),
         started_at=row["started_at"],
         stopped_at=row["stopped_at"],
         max_concurrent=row["max_concurrent"],
@@ -257,4 +288,5 @@ def _attempt_row(record: AttemptRecord) -> tuple[object, ...]:
         record.max_rss_kib,
         record.instance.value,
         record.instance_ends_at,
+        record.environment,
     )

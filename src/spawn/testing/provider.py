@@ -9,6 +9,7 @@ from spawn.domain.arrays import ArrayJob
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.queues import ComputeEnvironment
 from spawn.domain.scheduling import Capacity
 from spawn.engine.news import News, ProviderEvent
 
@@ -20,6 +21,7 @@ class ScriptedProvider:
     slots: int = 2
     name: str = "scripted"
     started: list[AttemptId] = field(default_factory=list)
+    placed: dict[AttemptId, str] = field(default_factory=dict)
     stopped: list[AttemptId] = field(default_factory=list)
     dropped: list[AttemptId] = field(default_factory=list)
     released: list[tuple[str, int, int]] = field(default_factory=list)
@@ -54,13 +56,14 @@ class ScriptedProvider:
     def acknowledge(self, place: str) -> None:
         """Nothing to delete."""
 
-    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]]) -> None:
+    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]], environment: ComputeEnvironment) -> None:
         """Remember those that were not given before."""
         for position, number in attempts:
             attempt = AttemptId(array.job.key, position, number)
             if attempt not in self.known:
                 self.known.add(attempt)
                 self.started.append(attempt)
+                self.placed[attempt] = environment.name
 
     def stop(self, attempts: Collection[AttemptId], *, grace_s: float) -> None:
         """Remember; the test says what comes of it."""

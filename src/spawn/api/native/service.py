@@ -233,7 +233,7 @@ def _children(job: Job) -> Iterator[Json]:
 
 def _unborn(job: Job, submission: Submission) -> JobRow:
     counts = (job.size, 0, 0, 0, 0, 0, 0)
-    return JobRow(job, Status.SUBMITTED, None, None, counts, Status.SUBMITTED, None, False, None, None, submission.max_concurrent)
+    return JobRow(job, Status.SUBMITTED, None, None, counts, Status.SUBMITTED, None, False, False, None, None, submission.max_concurrent)
 
 
 def _status(text: str) -> Status:

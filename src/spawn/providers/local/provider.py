@@ -17,6 +17,7 @@ from spawn.domain.errors import ProviderUnavailable
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.queues import ComputeEnvironment
 from spawn.domain.scheduling import Capacity
 from spawn.engine.news import News
 from spawn.engine.ports import Clock
@@ -120,8 +121,8 @@ class LocalProvider:
 
     # --- what it is told ----------------------------------------------------------------------------------------------
 
-    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]]) -> None:
-        """Queue attempts at the runner, in this order; it passes over those it has seen."""
+    def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]], environment: ComputeEnvironment) -> None:
+        """Queue attempts at the runner, in this order, as placed in a compute environment; it passes over those it has seen."""
         job = array.job
         if job.key not in self._described:
             limited = self.features()["memory_limit"] is None
@@ -131,7 +132,8 @@ class LocalProvider:
             self._send({"op": "array", "key": job.key, "spec": spec})
             self._described.add(job.key)
         index_at = job.index_at
-        self._send({"op": "start", "key": job.key, "children": [(position, index_at(position), attempt) for position, attempt in attempts]})
+        children = [(position, index_at(position), attempt) for position, attempt in attempts]
+        self._send({"op": "start", "key": job.key, "compute_environment": environment.name, "children": children})
 
     def stop(self, attempts: Collection[AttemptId], *, grace_s: float) -> None:
         """Stop what runs, drop what waits."""

@@ -1,0 +1,1 @@
+"""The AWS door: the wire protocols of AWS Batch and CloudWatch Logs, on the engine's own jobs."""

@@ -1,0 +1,1 @@
+"""What each operation of AWS Batch does."""

@@ -1,0 +1,1 @@
+"""The reading half of CloudWatch Logs: the logs of attempts."""
