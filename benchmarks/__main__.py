@@ -6,13 +6,16 @@ import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import queries, submit, throughput
+from benchmarks import dispatch, endpoint, queries, submit, throughput, workflow
 from benchmarks.figures import Figure, machine, note, table
 
 BENCHMARKS: dict[str, tuple[str, Callable[..., list[Figure]]]] = {
     "throughput": ("Throughput: an array of /bin/true, two at a time", throughput.measure),
     "submit": ("Submission", submit.measure),
     "queries": ("Commands and restart", queries.measure),
+    "dispatch": ("Who goes next, with many jobs waiting", dispatch.measure),
+    "workflow": ("The workflow A to E over the AWS Batch protocol", workflow.measure),
+    "endpoint": ("The AWS endpoint under load", endpoint.measure),
 }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import shlex
 import shutil
 import socket
 import subprocess
@@ -52,6 +53,15 @@ class PrivateEngine:
         if run.returncode != expect:
             sys.exit(f"benchmark: spawn {' '.join(arguments)} ended with {run.returncode}: {run.stderr.strip()[-2000:]}")
         return run.stdout
+
+    def serve(self) -> dict[str, str]:
+        """Open the AWS endpoint, or find it open; the variables that `spawn serve` prints, the key pair of this endpoint among them."""
+        env = {name: value for name, value in self.env.items() if not name.startswith("AWS_")} | {"HOME": str(self.directory)}
+        run = subprocess.run([SPAWN, "serve", "--detach", "--port", "0"], env=env, capture_output=True, text=True, check=False)
+        if run.returncode != 0:
+            run = subprocess.run([SPAWN, "serve", "--print-env"], env=env, capture_output=True, text=True, check=True)
+        words = [word for line in run.stdout.splitlines() for word in shlex.split(line) if "=" in word]
+        return dict(word.split("=", 1) for word in words)
 
     def status(self) -> dict[str, Any]:
         """What `spawn engine status -o json` says."""

@@ -25,7 +25,7 @@ def restart(*, size: int, arrays: int) -> list[Figure]:
         status = engine.status()
         os.kill(status["pid"], signal.SIGKILL)
         note(f"  copying the rows of {settled} {arrays - 1} times")
-        _copy(status["store"], settled, arrays - 1)
+        copy_rows(status["store"], settled, arrays - 1)
 
         took = timed([SPAWN, "engine", "start"], env=engine.env)
         known = engine.status()["arrays"]["total"]
@@ -36,7 +36,7 @@ def restart(*, size: int, arrays: int) -> list[Figure]:
     return [Figure(what=what, command="spawn engine start", value=milliseconds(took), goal=f"≤ {GOAL_MS:,} ms", met=took * 1000 <= GOAL_MS)]
 
 
-def _copy(store: str, job_id: str, copies: int) -> None:
+def copy_rows(store: str, job_id: str, copies: int) -> None:
     """Copy every row of one job under new keys and ids."""
     connection = sqlite3.connect(store)
     key, body = connection.execute("SELECT key, body FROM job WHERE id = ?", (job_id,)).fetchone()

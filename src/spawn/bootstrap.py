@@ -12,58 +12,32 @@ import signal
 import sys
 import threading
 import time
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 from spawn import __version__
+from spawn.api.aws.doors import Door
+from spawn.api.native.door import door_routes
 from spawn.api.native.routes import native_app, native_routes
 from spawn.api.native.service import Service
 from spawn.api.native.shapes import SCHEMA_VERSION
 from spawn.api.server import listen, make_server
-from spawn.config import LOCK_NAME, SOCKET_NAME, STORE_NAME, engine_settings
-from spawn.domain.durations import parse_duration
+from spawn.config import ENDPOINT_NAME, LOCK_NAME, SOCKET_NAME, STORE_NAME
 from spawn.domain.errors import ConfigurationError, SpawnError, Unavailable
-from spawn.domain.instants import Instant, from_seconds, iso
-from spawn.domain.quantities import parse_cpus, parse_memory
-from spawn.domain.scheduling import Capacity
+from spawn.domain.instants import iso
+from spawn.endpoint.endpoint import Endpoint
+from spawn.endpoint.operations import Operations
 from spawn.engine.loop import Engine
 from spawn.engine.shutdown import terminate_everything
+from spawn.machine import SystemClock, idle_exit, machine_capacity
 from spawn.providers.local.connection import connect
 from spawn.providers.local.files import LocalFiles
 from spawn.providers.local.provider import LocalProvider
 from spawn.store.sqlite import SqliteStore
 
-IDLE_EXIT = timedelta(minutes=30)
 _LOOK_EVERY_S = 2.0
 _OTHER_ENGINE_WITHIN_S = 30.0
 _log = logging.getLogger("spawn.engine")
-
-
-class SystemClock:
-    """The machine's clock."""
-
-    def now(self) -> Instant:
-        """The present instant."""
-        return from_seconds(time.time())
-
-
-def machine_capacity() -> Capacity:
-    """The vCPUs that this process may use and the memory of this machine, unless the user's settings say otherwise."""
-    settings = engine_settings()
-    cpus = len(os.sched_getaffinity(0)) * 1000
-    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") >> 20
-    if "cpus" in settings:
-        cpus = parse_cpus(str(settings["cpus"].value), field=settings["cpus"].origin)
-    if "memory" in settings:
-        memory = parse_memory(str(settings["memory"].value), field=settings["memory"].origin)
-    return Capacity(cpus=cpus, memory=memory)
-
-
-def idle_exit() -> timedelta:
-    """After how long without work or requests the engine ends by itself."""
-    setting = engine_settings().get("idle-exit")
-    return IDLE_EXIT if setting is None else parse_duration(str(setting.value), field=setting.origin)
 
 
 class EngineProcess:
@@ -87,8 +61,11 @@ class EngineProcess:
         self._ended = threading.Event()
         self._socket_path = state_dir / SOCKET_NAME
         self._socket_inode = 0
-        service = Service(engine=self.engine, records=self.store, files=self.files, clock=self.clock)
-        self._server = make_server(native_app(native_routes(service, self), seen=self._note_request))
+        operations = Operations(Door(engine=self.engine, records=self.store, files=self.files, clock=self.clock))
+        service = Service(engine=self.engine, records=self.store, files=self.files, clock=self.clock, take_documents=operations.documents)
+        self.endpoint = Endpoint(state_dir / ENDPOINT_NAME, operations, alive=lambda: self.engine.call(lambda _: None))
+        routes = [*native_routes(service, self), *door_routes(self.endpoint)]
+        self._server = make_server(native_app(routes, seen=self._note_request))
 
     def _note_request(self) -> None:
         self._seen = time.monotonic()
@@ -152,6 +129,7 @@ class EngineProcess:
         for number in (signal.SIGTERM, signal.SIGINT):
             # the server ends in good order at these signals and then raises them again: by then they have done their work
             signal.signal(number, lambda *_: None)
+        self.endpoint.resume()
         ready()
         try:
             self._server.run(sockets=[sock])
@@ -159,6 +137,7 @@ class EngineProcess:
             if self._is_reachable():
                 self._socket_path.unlink(missing_ok=True)
             self._ended.set()
+            self.endpoint.shut()
             self.engine.close()
             loop.join()
             self.provider.close(terminate=self._terminate, grace_s=5.0)
@@ -180,6 +159,7 @@ class EngineProcess:
                 _log.error("the socket or the store was removed: ending; what runs goes on, and the next engine takes it over")
                 self.stop(terminate=False)
                 return
+            self.endpoint.resume()
             if self._retires():
                 _log.info("nothing to do for %.0f s: ending", self.idle_exit.total_seconds())
                 self._terminate = True  # the runner has nothing to do either
@@ -191,7 +171,7 @@ class EngineProcess:
         if time.monotonic() - self._seen < self.idle_exit.total_seconds():
             return False
         try:
-            return self.engine.retire_if(lambda state: state.is_idle())
+            return self.engine.retire_if(lambda state: state.is_idle() and not self.endpoint.is_wanted)
         except SpawnError:
             return False
 

@@ -55,6 +55,7 @@ SOCKET_NAME: Final = "engine.sock"
 LOG_NAME: Final = "engine.log"
 LOCK_NAME: Final = "engine.lock"
 STORE_NAME: Final = "store.db"
+ENDPOINT_NAME: Final = "endpoint.json"
 
 
 class Setting(NamedTuple):

@@ -46,7 +46,7 @@ class Array:
         self.limit = spec.max_concurrent
         self.directory = text_bytes(spec.directory)
         self.batch_id = text_bytes(spec.id)
-        self.template: Template | None = None  #: made at the first start
+        self.templates: dict[str | None, Template] = {}  #: by container engine (None: processes), made at the first start
         self.points: Inside = NOTHING  #: what its private /tmps hold only for showing other places there
         self.tidy()
 
@@ -54,6 +54,16 @@ class Array:
         """Remove the directories that no attempt has needed."""
         self.outputs.clear()
         self.tmps.clear()
+
+
+class Placement(NamedTuple):
+    """Where the engine has placed attempts."""
+
+    compute_environment: bytes | None = None  #: its name; None: the one that the array names
+    engine: str | None = None  #: the container engine that runs them, `docker` or `podman`; None: they are processes of this machine
+
+
+HERE = Placement()
 
 
 class Entry(NamedTuple):
@@ -64,6 +74,7 @@ class Entry(NamedTuple):
     position: int
     number: int
     array_index: int  #: the index the child is told
+    placement: Placement = HERE
 
 
 class Exit(NamedTuple):
@@ -71,10 +82,19 @@ class Exit(NamedTuple):
 
     code: int | None
     signal: int | None
-    user: float
-    system: float
-    maxrss: int | None  #: KiB; None: too little to be told from the runner's own memory
+    user: float | None  #: CPU seconds; None: nobody measured
+    system: float | None
+    maxrss: int | None  #: KiB; None: nobody measured, or too little to be told from the runner's own memory
     at: float  #: seconds since the epoch
+
+
+class Verdict(NamedTuple):
+    """What a supervisor says of its container before it ends."""
+
+    refused: str | None  #: the reason why it never ran
+    code: int | None  #: its exit code; None: it has none
+    oom: bool  #: something in it was killed for want of memory
+    removed: bool  #: nothing is left of it
 
 
 class Attempt:
@@ -98,9 +118,12 @@ class Attempt:
         "output",
         "over",
         "pid",
+        "placement",
+        "runs",
         "segment",
         "spec",
         "tmp",
+        "verdict",
         "why",
     )
 
@@ -110,12 +133,15 @@ class Attempt:
         self.spec = entry.array.spec  #: the array may be described anew, which changes nothing for this one
         self.index = entry.array_index
         self.number = entry.number
+        self.placement = entry.placement
         self.began = began  #: on the loop's clock
         stem = stem_of(entry.array.directory, entry.position, entry.array_index, entry.number)
         self.log = stem + b".log"
         self.output = stem + b".out"
         self.tmp = stem + b".tmp"
         self.pid = 0  #: 0 until its process is made
+        self.runs = False  #: its `started` is in the journal; of a container later than its supervisor's start
+        self.verdict: Verdict | None = None  #: what was said of its container
         self.cgroup: str | None = None
         self.segment = 0  #: the journal's, which holds its `starting`
         self.limits: list[Timer] | None = None  #: timeout and the like, cancelled with the attempt
@@ -127,3 +153,7 @@ class Attempt:
         self.exit: Exit | None = None  #: how, unless that was lost
         self.doomed = False  #: every process of it is being ended
         self.kept = False  #: ended, and its instance lives on
+
+    def times(self, moment: float) -> tuple[float, float | None]:
+        """Seconds since it began, and until its instance ends (None: no end is set); `moment` is now on the loop's clock."""
+        return moment - self.began, None if self.expiry is None else max(self.expiry.due - moment, 0.0)

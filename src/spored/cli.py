@@ -19,6 +19,10 @@ For the engine:
                                     be the runner of DIR
   spored enter --session-fd N [-- CMD ...]
                                     a shell, or CMD, where an attempt runs
+  spored container --engine docker|podman --plan FILE
+                                    be the process of an attempt that runs in a container
+  spored container --runner DIR --remove ATTEMPT
+                                    remove what is left of a container
 
   spored version
   spored --help
@@ -57,13 +61,17 @@ def _dispatch(words: list[str]) -> int:
         return status(rest)
     if command == "run":
         return _run(rest)
+    if command == "container":
+        from spored.supervisor import container
+
+        return container(rest)
     if command == "enter":
         from spored.enter import enter
 
         return enter(rest)
     from spored.options import unknown
 
-    raise unknown("command", command, ["complete", "status", "run", "enter", "version"])
+    raise unknown("command", command, ["complete", "status", "run", "enter", "container", "version"])
 
 
 def _run(words: list[str]) -> int:

@@ -6,19 +6,18 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Iterator
-from typing import Any, Callable, NamedTuple
+from typing import Callable, NamedTuple
 
 from spored import WIRE, __version__, cgroups
-from spored.attempts import Array, Attempt, Begun, Entry
-from spored.errors import CONFLICT, NOT_FOUND, BadMessage
+from spored.attempts import Array, Attempt, Begun, Entry, Verdict
+from spored.errors import CONFLICT, CONTAINER_ERRORS, NOT_FOUND, BadMessage
 from spored.home import Home, log
 from spored.journal import Journal
 from spored.lifecycle import Lifecycle
+from spored.loop import now
+from spored.messages import Message, ids_of, key_of, pairs_of, parse, placement_of
 from spored.server import Connection, Server
 from spored.specs import count, member, parse_spec, path, seconds, spec_of_remains
-
-Message = dict[str, Any]
 
 
 class Identity(NamedTuple):
@@ -56,12 +55,14 @@ class Control:
             "shutdown": self._shutdown,
             "complete": self._complete,
             "status": self._status,
+            "running": self._container_runs,
+            "contained": self._container_ended,
         }
 
     def hear(self, connection: Connection, line: bytes) -> None:
         """Act on one line."""
         try:
-            message = _parse(line)
+            message = parse(line)
             op = self._ops.get(message["op"])
             if op is None:
                 raise BadMessage(f"unknown op {message['op'][:60]!r}")
@@ -98,7 +99,7 @@ class Control:
         connection.send({"op": "grew", "segment": self._journal.segment, "offset": self._journal.offset})
 
     def _array(self, _: Connection, message: Message) -> None:
-        key = _key(message)
+        key = key_of(message)
         spec = parse_spec(member(message, "spec", dict))
         self._forgotten.discard(key)
         array = self._arrays.get(key)
@@ -115,7 +116,7 @@ class Control:
             pass  # it only helps to tidy up after a crash; a full disk shows itself at the first start
 
     def _described(self, message: Message) -> Array:
-        key = _key(message)
+        key = key_of(message)
         array = self._arrays.get(key)
         if array is None:
             raise BadMessage(f"array {key} has not been described")
@@ -126,6 +127,7 @@ class Control:
             raise BadMessage("the runner is shutting down and starts nothing")
         array = self._described(message)
         size = array.spec.size
+        placement = placement_of(message)
         children = member(message, "children", list)
         for child in children:
             if type(child) is not list or len(child) != 3 or any(type(number) is not int for number in child):
@@ -134,14 +136,14 @@ class Control:
                 raise BadMessage(f"no child of array {array.key} (size {size}) is {child}")
         for position, index, attempt in children:
             if self._begun.add(array.key, position, attempt):
-                self._lifecycle.waiting.add(Entry(f"{array.key}:{position}:{attempt}", array, position, attempt, index))
+                self._lifecycle.waiting.add(Entry(f"{array.key}:{position}:{attempt}", array, position, attempt, index, placement))
 
     def _stop(self, _: Connection, message: Message) -> None:
         why = member(message, "why", str)
         if why not in ("stopped", "ttl"):
             raise BadMessage(f"why must be stopped or ttl, not {why[:60]!r}")
         grace = seconds(message, "grace_s")
-        for identity in _ids(message):
+        for identity in ids_of(message):
             running = self._lifecycle.running.get(identity)
             if running is not None:
                 self._lifecycle.stop(running, why, grace)
@@ -149,15 +151,15 @@ class Control:
                 self._lifecycle.drop(identity)
 
     def _drop(self, _: Connection, message: Message) -> None:
-        for identity in _ids(message):
+        for identity in ids_of(message):
             self._lifecycle.drop(identity)
 
     def _release(self, _: Connection, message: Message) -> None:
-        key = _key(message)
+        key = key_of(message)
         keep_files = member(message, "keep_files", bool)
         unknown = Array(key, spec_of_remains(path(message, "directory")))
         lifecycle = self._lifecycle
-        for identity, index in list(_pairs(message, key)):
+        for identity, index in list(pairs_of(message, key)):
             kept = lifecycle.kept.get(identity)
             running = lifecycle.running.get(identity)
             if kept is not None:
@@ -177,7 +179,7 @@ class Control:
 
     def _deadline(self, _: Connection, message: Message) -> None:
         at = seconds(message, "at")
-        for identity in _ids(message):
+        for identity in ids_of(message):
             attempt = self._lifecycle.running.get(identity) or self._lifecycle.kept.get(identity)
             if attempt is not None:
                 self._lifecycle.set_deadline(attempt, at)
@@ -193,7 +195,7 @@ class Control:
         self._journal.acknowledge(count(message, "segment"))
 
     def _forget(self, _: Connection, message: Message) -> None:
-        self._forgotten.add(_key(message))
+        self._forgotten.add(key_of(message))
         busy = {identity[:10] for identity in (*self._lifecycle.waiting.ids(), *self._lifecycle.running, *self._lifecycle.kept)}
         for key in self._forgotten - busy:
             self._forgotten.discard(key)
@@ -229,13 +231,35 @@ class Control:
             else:
                 connection.send({"op": "recorded"})
 
+    # --- supervisors
+
+    def _supervised(self, message: Message) -> Attempt:
+        identity = member(message, "a", str)
+        attempt = self._lifecycle.running.get(identity)
+        if attempt is None or attempt.placement.engine is None:
+            raise BadMessage(f"no container of attempt {identity[:60]} runs here")
+        return attempt
+
+    def _container_runs(self, connection: Connection, message: Message) -> None:
+        self._lifecycle.runs(self._supervised(message))
+        connection.send({"op": "recorded"})
+
+    def _container_ended(self, connection: Connection, message: Message) -> None:
+        attempt = self._supervised(message)
+        refused = None if message.get("refused") is None else member(message, "refused", str)
+        if refused is not None and not refused.startswith(CONTAINER_ERRORS):
+            raise BadMessage(f"refused must begin with one of {', '.join(CONTAINER_ERRORS)}, not {refused[:60]!r}")
+        code = None if message.get("code") is None else count(message, "code") & 0xFF
+        attempt.verdict = Verdict(refused, code, member(message, "oom", bool), member(message, "removed", bool))
+        connection.send({"op": "recorded"})
+
     def _status(self, connection: Connection, message: Message) -> None:
         identity = member(message, "a", str)
         attempt = self._lifecycle.running.get(identity) or self._lifecycle.kept.get(identity)
         if attempt is None:
             connection.send({"op": "declined", "exit": NOT_FOUND, "message": f"no attempt {identity} runs here"})
             return
-        elapsed, left = self._lifecycle.times(attempt)
+        elapsed, left = attempt.times(now())
         spec = attempt.spec
         connection.send(
             {
@@ -250,42 +274,3 @@ class Control:
                 "deadline": None if left is None else round(time.time() + left, 3),
             }
         )
-
-
-def _parse(line: bytes) -> Message:
-    try:
-        message = json.loads(line)
-    except (ValueError, RecursionError):
-        raise BadMessage("the line is not JSON") from None
-    if not isinstance(message, dict) or not isinstance(message.get("op"), str):
-        raise BadMessage("a line must be a JSON object with an op")
-    return message
-
-
-def _key(message: Message) -> str:
-    key = member(message, "key", str)
-    if len(key) != 10 or any(letter not in "0123456789abcdef" for letter in key):
-        raise BadMessage(f"key must be ten hex digits, not {key[:60]!r}")
-    return key
-
-
-def _ids(message: Message) -> list[str]:
-    values = member(message, "attempts", list)
-    for value in values:
-        _parts(value)
-    return values
-
-
-def _pairs(message: Message, key: str) -> Iterator[tuple[str, int]]:
-    values = member(message, "attempts", list)
-    for value in values:
-        if type(value) is not list or len(value) != 2 or type(value[1]) is not int or value[1] < 0 or _parts(value[0])[0] != key:
-            raise BadMessage(f"attempts must be [attempt id, index] of array {key}, not {str(value)[:60]}")
-    return ((identity, index) for identity, index in values)
-
-
-def _parts(value: object) -> list[str]:
-    parts = value.split(":") if isinstance(value, str) else []
-    if len(parts) != 3 or not parts[1].isdigit() or not parts[2].isdigit():
-        raise BadMessage(f"an attempt id is KEY:POSITION:ATTEMPT, not {str(value)[:60]!r}")
-    return parts

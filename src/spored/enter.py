@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any
+from typing import Any, NoReturn
 
 from spored import libc, sandbox
-from spored.environment import as_bytes, own, shared
+from spored.environment import Identity, as_bytes, own, shared
 from spored.errors import USAGE, BadMessage, Refused, SporedError
 from spored.files import stem_of
+from spored.notes import Note, place_of, read_note
 from spored.options import parse
 from spored.programs import explain, find_program
 from spored.specs import Spec, count, member, parse_spec, text_bytes
@@ -40,8 +41,12 @@ def enter(words: list[str]) -> int:
     shown = sandbox.shown_paths(spec, runner)
     private = spec.private_tmp and os.path.isdir(stem + b".tmp")
     attempt = f"{key}:{place[0]}:{place[2]}".encode("ascii")
+    note = read_note(place_of(runner, attempt.decode("ascii"))) if runner else None
+    if note is not None:
+        _become_in_container(note, command)
     variables = as_bytes(shared(spec, runner, lambda path: private and sandbox.is_hidden(path, shown)))
-    variables.update(own(spec, text_bytes(spec.id), attempt, place[1], place[2], stem + b".out"))
+    named = session.get("compute_environment")
+    variables.update(own(spec, Identity(text_bytes(spec.id), attempt, place[1], place[2], stem + b".out", text_bytes(named) if named else None)))
     for name in _OF_THE_TERMINAL:
         if name in os.environ:
             variables[text_bytes(name)] = text_bytes(os.environ[name])
@@ -78,12 +83,22 @@ def _go_private(tmp: bytes, shown: tuple[bytes, ...]) -> None:
         raise SporedError(f"the private /tmp cannot be entered: {error}") from error
 
 
+def _become_in_container(note: Note, command: list[str]) -> NoReturn:
+    """Run the command, or the shell that every image with one has, where the attempt's container runs."""
+    words = [note.program, "exec", "--interactive", *(["--tty"] if os.isatty(0) and os.isatty(1) else []), note.name, *(command or ["/bin/sh"])]
+    terminal = {name: os.environ[name] for name in _OF_THE_TERMINAL if name in os.environ}
+    try:
+        os.execve(note.program, words, {**note.environment, **terminal})
+    except OSError as error:
+        raise SporedError(f"{note.program} cannot be run: {error.strerror}", _NOT_EXECUTABLE) from error
+
+
 def _become(command: list[bytes], variables: dict[bytes, bytes], spec: Spec) -> int:
-    workdir = text_bytes(spec.workdir)
+    workdir = variables[b"PWD"]
     try:
         os.chdir(workdir)
     except OSError as error:
-        raise SporedError(f"its working directory {spec.workdir} cannot be entered: {error.strerror}") from error
+        raise SporedError(f"its working directory {os.fsdecode(workdir)} cannot be entered: {error.strerror}") from error
     if not command:
         command = [_shell(variables), b"-i"]
     try:

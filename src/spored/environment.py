@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Callable, NamedTuple
 
 from spored.specs import Spec, text_bytes
 
@@ -32,6 +32,8 @@ _OF_OTHERS = ("AWS_BATCH_JOB_NODE_INDEX", "AWS_BATCH_JOB_NUM_NODES", "AWS_BATCH_
 _STALE = frozenset((*_OF_ALL, *_OF_ARRAYS, *_COMPATIBLE, *_OF_OTHERS, ATTEMPT_MARK, RUNNER_MARK, DETACHED_MARK, "PWD", "OLDPWD"))
 """Inherited, these would tell a child of another index than its own: a child that is given none must see none."""
 
+TOLD = frozenset((*_OF_ALL, *_OF_ARRAYS, *_COMPATIBLE))
+"""The names by which an attempt is told who it is."""
 _DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 _TEMPORARY = ("TMPDIR", "TMP", "TEMP", "TEMPDIR")
 
@@ -46,10 +48,16 @@ def shared(spec: Spec, runner: str, hidden: Callable[[str], bool]) -> dict[str, 
         if hidden(variables.get(name, "/")):
             del variables[name]
     variables["PATH"] = f"{runner}/bin:{variables.get('PATH') or _DEFAULT_PATH}"
-    variables["PWD"] = spec.workdir
+    if spec.workdir is not None:
+        variables["PWD"] = spec.workdir
     variables[RUNNER_MARK] = runner
-    variables["AWS_BATCH_JQ_NAME"] = spec.queue
-    variables["AWS_BATCH_CE_NAME"] = spec.compute_environment
+    variables.update(told(spec))
+    return variables
+
+
+def told(spec: Spec) -> dict[str, str]:
+    """What every child of the array is told of it."""
+    variables = {"AWS_BATCH_JQ_NAME": spec.queue, "AWS_BATCH_CE_NAME": spec.compute_environment}
     if spec.is_array:
         variables.update(_shared_by_array(spec))
     return variables
@@ -77,15 +85,29 @@ def as_bytes(variables: dict[str, str]) -> dict[bytes, bytes]:
     return {text_bytes(name): text_bytes(value) for name, value in variables.items()}
 
 
-def own(spec: Spec, batch_id: bytes, attempt_id: bytes, index: int, attempt: int, output: bytes | None) -> dict[bytes, bytes]:
-    """The variables of one attempt alone. `batch_id` is the array's id; a single job gets no index at all, never a 0."""
-    number = b"%d" % attempt
-    variables = {b"SPAWN_ATTEMPT_ID": attempt_id, b"TASK_ATTEMPT": number, b"AWS_BATCH_JOB_ATTEMPT": number, b"AWS_BATCH_JOB_ID": batch_id}
-    if output is not None:
-        variables[b"TASK_OUTPUT_DIR"] = output
+class Identity(NamedTuple):
+    """What one attempt is told of itself."""
+
+    batch_id: bytes  #: the array's id
+    attempt_id: bytes
+    child_index: int
+    number: int
+    output: bytes  #: its TASK_OUTPUT_DIR
+    compute_environment: bytes | None  #: the one it was placed in; None: the array's
+
+
+def own(spec: Spec, who: Identity) -> dict[bytes, bytes]:
+    """The variables of one attempt alone. A single job gets no index at all, never a 0."""
+    number = b"%d" % who.number
+    variables = {b"SPAWN_ATTEMPT_ID": who.attempt_id, b"TASK_ATTEMPT": number, b"AWS_BATCH_JOB_ATTEMPT": number, b"AWS_BATCH_JOB_ID": who.batch_id}
+    variables[b"TASK_OUTPUT_DIR"] = who.output
+    if spec.workdir is None:
+        variables[b"PWD"] = who.output
+    if who.compute_environment is not None:
+        variables[b"AWS_BATCH_CE_NAME"] = who.compute_environment
     if spec.is_array:
-        told = b"%d" % index
-        variables[b"AWS_BATCH_JOB_ID"] = b"%b:%b" % (batch_id, told)
+        told = b"%d" % who.child_index
+        variables[b"AWS_BATCH_JOB_ID"] = b"%b:%b" % (who.batch_id, told)
         variables[b"TASK_ARRAY_INDEX"] = variables[b"AWS_BATCH_JOB_ARRAY_INDEX"] = told
         if spec.compat_env:
             variables[b"SLURM_ARRAY_TASK_ID"] = variables[b"JOB_COMPLETION_INDEX"] = told

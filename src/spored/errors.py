@@ -9,6 +9,10 @@ CONFLICT = 5
 UNAVAILABLE = 6
 
 
+CONTAINER_ERRORS = ("CannotPullContainerError: ", "CannotCreateContainerError: ", "CannotStartContainerError: ")
+"""What the reason of an attempt that never ran begins with."""
+
+
 class SporedError(Exception):
     """Ends the program: the sentence goes to stderr, `exit_code` to the caller."""
 

@@ -19,8 +19,8 @@ def started(attempt: str, pid: int) -> str:
 
 
 def refused(attempt: str, reason: str) -> str:
-    """The process could not be made."""
-    text = json.dumps(f"CannotStartContainerError: {reason}")
+    """The process or the container could not be made."""
+    text = json.dumps(reason)
     return f'{{"e":"refused","a":"{attempt}","t":{time.time():.6f},"reason":{text}}}\n'
 
 
@@ -35,9 +35,10 @@ def ended(attempt: str, how: Exit, why: str | None) -> str:
     signal = "null" if how.signal is None else how.signal
     maxrss = "null" if how.maxrss is None else how.maxrss
     reason = "null" if why is None else f'"{why}"'
+    user = "null" if how.user is None else f"{how.user:.6f}"
+    system = "null" if how.system is None else f"{how.system:.6f}"
     return (
-        f'{{"e":"ended","a":"{attempt}","t":{how.at:.6f},"code":{code},"signal":{signal},"user":{how.user:.6f},'
-        f'"system":{how.system:.6f},"maxrss":{maxrss},"why":{reason}}}\n'
+        f'{{"e":"ended","a":"{attempt}","t":{how.at:.6f},"code":{code},"signal":{signal},"user":{user},"system":{system},"maxrss":{maxrss},"why":{reason}}}\n'
     )
 
 

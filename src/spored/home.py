@@ -81,13 +81,17 @@ class Home:
 
     def write_command(self) -> None:
         """Put a `spored` into `bin`, which runs this very program with this very Python."""
-        here = os.path.dirname(os.path.abspath(__file__))
-        # In a zipapp, here is ARCHIVE/spored, and the archive itself is what Python runs.
-        program = os.path.join(here, "__main__.py") if os.path.isdir(here) else os.path.dirname(here)
         path = os.path.join(self.path, "bin", "spored")
         with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o700), "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(program)} "$@"\n')
+            file.write(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -IS {shlex.quote(this_program())} "$@"\n')
         os.rename(path + ".new", path)
+
+
+def this_program() -> str:
+    """The file that Python runs to be this very program."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    # In a zipapp, here is ARCHIVE/spored, and the archive itself is what Python runs.
+    return os.path.join(here, "__main__.py") if os.path.isdir(here) else os.path.dirname(here)
 
 
 def _is_runner(pid: str) -> bool:

@@ -7,8 +7,9 @@ import signal
 from typing import NamedTuple, Protocol
 
 from spored import sandbox
-from spored.environment import as_bytes, shared
+from spored.environment import RUNNER_MARK, as_bytes, shared, told
 from spored.errors import Refused
+from spored.plans import PLAN, supervisor, write_plan
 from spored.programs import check_program, explain, find_program
 from spored.specs import Spec, text_bytes
 
@@ -27,7 +28,7 @@ class Template(NamedTuple):
     program: bytes
     argv: list[bytes]
     environment: dict[bytes, bytes]
-    workdir: bytes
+    workdir: bytes  #: empty: each attempt's own output directory
     shown: tuple[bytes, ...]  #: what a private /tmp must not hide
     umask: int
 
@@ -42,6 +43,11 @@ class Request(NamedTuple):
     tmp: bytes | None  #: the directory to put on /tmp
     again: bool  #: that directory has served an attempt before, which left it empty
     cgroup: bytes | None  #: the cgroup.procs file to join
+
+    @property
+    def workdir(self) -> bytes:
+        """Where it starts."""
+        return self.template.workdir or self.variables[b"TASK_OUTPUT_DIR"]
 
 
 class Launcher(Protocol):
@@ -58,13 +64,26 @@ def prepare(spec: Spec, runner: str) -> Template:
     """Work out what the children of `spec` share, and write its script. Refused when its program cannot be run, NoRoom is the caller's to tell."""
     shown = sandbox.shown_paths(spec, runner) if spec.private_tmp else ()
     environment = as_bytes(shared(spec, runner, lambda path: spec.private_tmp and sandbox.is_hidden(path, shown)))
-    workdir = text_bytes(spec.workdir)
+    workdir = text_bytes(spec.workdir or "")
     if spec.script is not None:
         argv = [_write_script(spec.directory, spec.script)]
     else:
         argv = [text_bytes(word) for word in spec.argv or ()]
+    if not argv:
+        raise Refused("it names no command, and only an image has one of its own: this compute environment runs processes, not containers")
     program = find_program(argv[0], environment[b"PATH"], workdir)
     return Template(program, argv, environment, workdir, tuple(text_bytes(path) for path in shown), spec.umask)
+
+
+def prepare_container(spec: Spec, runner: str, engine: str) -> Template:
+    """The same for children that run in containers: each is the process that supervises one. Refused when the job has no image."""
+    if spec.container is None:
+        raise Refused(f"it names no image: this compute environment runs containers ({engine})")
+    os.makedirs(text_bytes(spec.directory), 0o700, exist_ok=True)
+    write_plan(os.path.join(text_bytes(spec.directory), PLAN), spec.container)
+    argv = supervisor(engine, text_bytes(spec.directory))
+    environment = as_bytes({**told(spec), "PATH": spec.container.cli_environment.get("PATH") or os.defpath, RUNNER_MARK: runner})
+    return Template(argv[0], argv, environment, b"/", (), 0o077)
 
 
 def _write_script(directory: str, script: str) -> bytes:
@@ -82,9 +101,9 @@ def spawn(request: Request, log: int) -> int:
     """Make the process in the namespaces this process is in now, and say its pid. The working directory changes."""
     template = request.template
     try:
-        os.chdir(template.workdir)
+        os.chdir(request.workdir)
     except OSError as error:
-        raise Refused(f"its working directory {os.fsdecode(template.workdir)} cannot be entered: {error.strerror}") from error
+        raise Refused(f"its working directory {os.fsdecode(request.workdir)} cannot be entered: {error.strerror}") from error
     program, argv = template.program, template.argv
     if request.cgroup is not None:
         _check(template, request)
@@ -116,7 +135,7 @@ def _check(template: Template, request: Request) -> None:
 
 def _refused(error: OSError, template: Template, request: Request) -> Refused:
     hidden = request.tmp is not None and sandbox.is_hidden(os.fsdecode(template.program), map(os.fsdecode, template.shown))
-    return Refused(explain(error, template.program, template.workdir, hidden))
+    return Refused(explain(error, template.program, request.workdir, hidden))
 
 
 class InProcess:

@@ -7,8 +7,10 @@ import time
 from collections.abc import Iterable
 from dataclasses import replace
 
-from spored import cgroups, events
+from spored import events
 from spored.attempts import Attempt, Entry, Exit
+from spored.containers import Containers
+from spored.endings import exit_of_attempt, why
 from spored.errors import NoRoom, Refused
 from spored.family import Family
 from spored.journal import Journal
@@ -16,7 +18,6 @@ from spored.launching import Launcher, Request
 from spored.loop import Loop, Timer, now
 from spored.preparing import Preparation
 from spored.spawner import Listener
-from spored.specs import Spec
 from spored.undertaker import LEFTOVER_GRACE, Undertaker
 from spored.usage import exit_of
 from spored.waiting import Room, Waiting
@@ -30,7 +31,7 @@ _TIDY = 0.5
 class Lifecycle:
     """All attempts of one runner."""
 
-    def __init__(self, loop: Loop, family: Family, journal: Journal, launchers: dict[bool, Launcher], preparation: Preparation) -> None:
+    def __init__(self, loop: Loop, family: Family, journal: Journal, launchers: dict[bool, Launcher], preparation: Preparation, containers: Containers) -> None:
         """`launchers`: by whether the child gets a private /tmp; True is missing where that can't be had."""
         self._loop = loop
         self._family = family
@@ -43,6 +44,7 @@ class Lifecycle:
         self.deadlines: dict[str, float] = {}
         self.undertaker = Undertaker(loop, family, self._live)
         self.preparation = preparation
+        self._containers = containers
         self._tidying: Timer | None = None
         self._unsure = True  #: there may be processes whose attempt is not known
         self.trouble: OSError | None = None
@@ -78,7 +80,7 @@ class Lifecycle:
         attempt = Attempt(entry, now())
         try:
             if not self.room.could_fit(attempt.spec):
-                raise Refused(self._too_large(attempt.spec))
+                raise Refused(self.room.too_large(attempt.spec))
             request, log = self.preparation.make(attempt)
         except Refused as error:
             self._write_starting(entry, attempt)
@@ -89,10 +91,6 @@ class Lifecycle:
             self._launch(attempt, request, log)
         finally:
             os.close(log)
-
-    def _too_large(self, spec: Spec) -> str:
-        needs, has = (f"{cpus / 1000:g} vCPUs and {memory} MiB" for cpus, memory in ((spec.cpus, spec.memory), (self.room.cpus, self.room.memory)))
-        return f"it needs {needs}, more than this machine shares out ({has})"
 
     def _write_starting(self, entry: Entry, attempt: Attempt) -> None:
         """From here on this attempt id never starts again."""
@@ -117,15 +115,23 @@ class Lifecycle:
             self.started(attempt, pid)
 
     def started(self, attempt: Attempt, pid: int) -> None:
-        """Its process runs."""
+        """Its process runs, which may be the one that is to run its container."""
         attempt.pid = pid
         self._family.leaders[pid] = attempt
-        self._journal.write(events.started(attempt.id, pid), urgent=False)
+        if attempt.placement.engine is None:
+            self.runs(attempt)
+        if attempt.doomed:
+            self.undertaker.changed(attempt)
+
+    def runs(self, attempt: Attempt) -> None:
+        """What it is there for runs. Again: nothing."""
+        if attempt.runs:
+            return
+        attempt.runs = True
+        self._journal.write(events.started(attempt.id, attempt.pid), urgent=False)
         spec = attempt.spec
         if spec.timeout_s is not None or spec.ttl_s is not None or self.deadlines:
             self._set_limits(attempt)
-        if attempt.doomed:
-            self.undertaker.changed(attempt)
 
     def _set_limits(self, attempt: Attempt) -> None:
         spec = attempt.spec
@@ -150,8 +156,8 @@ class Lifecycle:
         else:
             self.stop(attempt, "ttl", attempt.spec.grace_s)
 
-    def _refuse(self, attempt: Attempt, reason: str) -> None:
-        self._journal.write(events.refused(attempt.id, reason))
+    def _refuse(self, attempt: Attempt, reason: str, error: str = "CannotStartContainerError: ") -> None:
+        self._journal.write(events.refused(attempt.id, error + reason))
         attempt.over = True
         self._close(attempt)
         self._discard(attempt)
@@ -174,7 +180,7 @@ class Lifecycle:
                 timer.cancel()
         if attempt.doomed:
             self.undertaker.changed(attempt)
-        elif not attempt.spec.keep and self._has_leftovers(attempt):
+        elif attempt.placement.engine is None and not attempt.spec.keep and self._has_leftovers(attempt):
             self.undertaker.doom(attempt, LEFTOVER_GRACE, self._settle)
         else:
             self._settle(attempt)
@@ -201,14 +207,19 @@ class Lifecycle:
 
     def _settle(self, attempt: Attempt) -> None:
         """Nothing of it is left, or it may stay: its end goes into the journal."""
-        how = attempt.exit
-        self._journal.write(events.lost(attempt.id) if how is None else events.ended(attempt.id, how, _why(attempt, how)))
+        if attempt.placement.engine is not None and not self._containers.are_gone(attempt, self._settle):
+            return
+        if attempt.verdict is not None and attempt.verdict.refused is not None:
+            self._refuse(attempt, attempt.verdict.refused, "")
+            return
+        how = None if attempt.exit is None else exit_of_attempt(attempt, attempt.exit)
+        self._journal.write(events.lost(attempt.id) if how is None else events.ended(attempt.id, how, why(attempt, how)))
         self._close(attempt)
         if attempt.spec.keep and how is not None:
             attempt.kept = True
             self.kept[attempt.id] = attempt
         else:
-            self._discard(attempt, keep_files=attempt.keep_files, alone=not self._unsure)
+            self._discard(attempt, keep_files=attempt.keep_files, alone=not self._unsure and attempt.placement.engine is None)
             if self._unsure:
                 self.undertaker.sweep(attempt)
 
@@ -271,11 +282,6 @@ class Lifecycle:
             timer = self._loop.after(_COMPLETED_GRACE, lambda: self.stop(attempt, "completed", grace))
             attempt.limits = [*(attempt.limits or ()), timer]
 
-    def times(self, attempt: Attempt) -> tuple[float, float | None]:
-        """Seconds since it began, and until its instance ends (None: no end is set)."""
-        moment = now()
-        return moment - attempt.began, None if attempt.expiry is None else max(attempt.expiry.due - moment, 0.0)
-
     def give_up(self, attempt: Attempt, keep_files: bool) -> None:
         """The instance of a running attempt ends, and nothing of it is kept but, with `keep_files`, its files."""
         attempt.spec = replace(attempt.spec, keep=False)
@@ -290,10 +296,3 @@ class Lifecycle:
             self._discard(released, keep_files=keep_files, alone=False)
 
         self.undertaker.doom(attempt, LEFTOVER_GRACE, gone)
-
-
-def _why(attempt: Attempt, how: Exit) -> str | None:
-    """Why it did not end by itself, if it did not."""
-    if attempt.why is None and attempt.cgroup is not None and how.code != 0 and cgroups.had_oom_kill(attempt.cgroup):
-        return "oom"
-    return attempt.why

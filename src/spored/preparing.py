@@ -7,9 +7,10 @@ import os
 
 from spored import cgroups, environment
 from spored.attempts import Array, Attempt
+from spored.environment import Identity
 from spored.errors import NoRoom, Refused
 from spored.files import remove_empty
-from spored.launching import Request, prepare
+from spored.launching import Request, Template, prepare, prepare_container
 from spored.sandbox import mount_points
 from spored.sweeper import Sweeper
 
@@ -34,13 +35,11 @@ class Preparation:
         log = -1
         try:
             array.outputs.make(attempt.output)
-            private = spec.private_tmp and self._private
+            private = self._is_private(attempt) and self._private
             again = private and array.tmps.make(attempt.tmp)
             log = os.open(attempt.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-            if array.template is None:
-                array.template = prepare(spec, self._runner)
-                array.points = mount_points(array.template.shown)
-            if spec.memory_limit and spec.memory and self._limits is not None:
+            template = self._template(attempt)
+            if spec.memory_limit and spec.memory and self._limits is not None and attempt.placement.engine is None:
                 attempt.cgroup = self._limits.make(attempt.id, spec.memory)
         except (OSError, Refused) as error:
             if log >= 0:
@@ -50,9 +49,23 @@ class Preparation:
             if error.errno in _TRANSIENT:
                 raise NoRoom(str(error)) from error
             raise Refused(f"its files could not be made: {error}") from error
-        own = environment.own(spec, array.batch_id, attempt.id.encode("ascii"), attempt.index, attempt.number, attempt.output)
+        place = attempt.placement.compute_environment
+        own = environment.own(spec, Identity(array.batch_id, attempt.id.encode("ascii"), attempt.index, attempt.number, attempt.output, place))
         group = None if attempt.cgroup is None else os.fsencode(attempt.cgroup) + b"/cgroup.procs"
-        return Request(attempt.id, array.template, own, attempt.log, attempt.tmp if private else None, again, group), log
+        return Request(attempt.id, template, own, attempt.log, attempt.tmp if private else None, again, group), log
+
+    def _is_private(self, attempt: Attempt) -> bool:
+        return attempt.spec.private_tmp and attempt.placement.engine is None
+
+    def _template(self, attempt: Attempt) -> Template:
+        array, engine = attempt.array, attempt.placement.engine
+        template = array.templates.get(engine)
+        if template is None:
+            template = prepare(attempt.spec, self._runner) if engine is None else prepare_container(attempt.spec, self._runner, engine)
+            array.templates[engine] = template
+            if engine is None:
+                array.points = mount_points(template.shown)
+        return template
 
     def discard(self, attempt: Attempt, *, keep_files: bool, alone: bool) -> None:
         """Remove the attempt's cgroup, its private /tmp (unless the files are to be kept), and its output directory when nothing is in it.
@@ -66,7 +79,7 @@ class Preparation:
             self._untidy.add(array)
         else:
             remove_empty(attempt.output)
-        if attempt.spec.private_tmp and not keep_files:
+        if self._is_private(attempt) and not keep_files:
             if alone and array.tmps.retire(attempt.tmp, array.points):
                 self._untidy.add(array)
             else:

@@ -12,12 +12,17 @@ _DEFAULT_PATH = b"/usr/local/bin:/usr/bin:/bin"
 
 
 def find_program(name: bytes, path: bytes, workdir: bytes) -> bytes:
-    """The file that `name` means to a process in `workdir` whose PATH is `path`. Refused when there is none that may be run."""
+    """The file that `name` means to a process in `workdir` whose PATH is `path`. Refused when there is none that may be run.
+
+    An empty `workdir` is an empty directory: the relative places of PATH hold nothing there.
+    """
     if b"/" in name:
         return name
     forbidden = None
     for place in (path or _DEFAULT_PATH).split(b":"):
         candidate = os.path.join(workdir, place, name)
+        if not candidate.startswith(b"/"):
+            continue
         try:
             mode = os.stat(candidate).st_mode
         except OSError:

@@ -11,6 +11,7 @@ import time
 from spored import cgroups
 from spored.home import Home, log
 from spored.loop import now
+from spored.notes import noted_attempts
 from spored.processes import Process, log_of, send, snapshot, ticks_per_second
 from spored.replay import Past
 from spored.specs import text_bytes
@@ -22,7 +23,7 @@ _SLACK = 2.0
 
 
 def end_remains(home: Home, past: Past) -> None:
-    """Kill every process that is left of an attempt without an end. Those of instances that are kept live on."""
+    """Kill every process that is left of an attempt without an end, but for what runs in containers. Those of instances that are kept live on."""
     until = now() + _PATIENCE
     notes = _notes(home)
     while True:
@@ -46,7 +47,9 @@ def _remains(home: Home, past: Past, notes: dict[str, tuple[bytes, bool]]) -> li
     children: dict[int, list[int]] = {}
     for process in everyone.values():
         children.setdefault(process.parent, []).append(process.pid)
-    todo = list(found)
+    # of an attempt in a container its supervisor goes: whose keepers are killed, a container is hard to remove
+    contained = noted_attempts(home.path)
+    todo = [pid for pid in found if pid not in everyone or everyone[pid].attempt not in contained]
     while todo:
         for pid in children.get(todo.pop(), ()):
             if pid not in found and not everyone[pid].foreign:

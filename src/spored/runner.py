@@ -10,6 +10,7 @@ from typing import Callable
 
 from spored import __version__, cgroups, events, libc, recovery, sandbox
 from spored.attempts import Begun
+from spored.containers import Containers
 from spored.control import Control, Identity
 from spored.environment import ATTEMPT_MARK, DETACHED_MARK, RUNNER_MARK
 from spored.family import Family
@@ -18,6 +19,7 @@ from spored.journal import Journal
 from spored.launching import InProcess, Launcher
 from spored.lifecycle import Lifecycle
 from spored.loop import Loop, Timer, now
+from spored.notes import all_places, remove_left
 from spored.preparing import Preparation
 from spored.replay import Past, read_journal
 from spored.server import Server
@@ -80,6 +82,7 @@ class Runner:
         past = read_journal(home.journal)
         if past.open and past.boot in (None, boot):
             recovery.end_remains(home, past)
+        remove_left(all_places(home.path))
         self._family = Family(text_bytes(home.path))
         self._journal = Journal(home.journal, identity=past.identity, segment=past.segment)
         self._loop = Loop(self._signals())
@@ -89,7 +92,7 @@ class Runner:
         for group in cgroups.former(home.path).values():
             cgroups.remove(group)
         preparation = Preparation(home.path, self._sweeper, private=True in launchers, limits=limits)
-        self._lifecycle = Lifecycle(self._loop, self._family, self._journal, launchers, preparation)
+        self._lifecycle = Lifecycle(self._loop, self._family, self._journal, launchers, preparation, Containers(home, self._family))
         if spawner is not None:
             spawner.listener = self._lifecycle.listener()
         self._write_past(past, boot)

@@ -30,7 +30,8 @@ def shown_paths(spec: Spec, runner: str) -> tuple[str, ...]:
     here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
     # without `site` the prefix of a virtual environment is not known, only where its python lies
     environment = os.path.dirname(os.path.dirname(sys.executable))
-    needed = [*spec.visible, spec.workdir, spec.directory, runner, sys.prefix, sys.base_prefix, environment, here]
+    workdir = [] if spec.workdir is None else [spec.workdir]
+    needed = [*spec.visible, *workdir, spec.directory, runner, sys.prefix, sys.base_prefix, environment, here]
     needed += [os.path.realpath(path) for path in needed]
     places = sorted({os.path.normpath(path) for path in needed if below_tmp(os.path.normpath(path))})
     outermost: list[str] = []

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from spored.errors import BadMessage
+from spored.plans import Plan, parse_plan
 
 T = TypeVar("T")
 
@@ -28,7 +29,7 @@ class Spec:
     argv: tuple[str, ...] | None
     script: str | None = field(repr=False)
     environment: dict[str, str] = field(repr=False)
-    workdir: str
+    workdir: str | None  #: None: each attempt's own output directory
     directory: str
     private_tmp: bool
     visible: tuple[str, ...]
@@ -44,6 +45,7 @@ class Spec:
     queue: str
     compute_environment: str
     umask: int
+    container: Plan | None = None  #: what its containers are like, where it is placed in an environment that runs them
 
 
 def member(message: dict[str, Any], name: str, kind: type[T], where: str = "") -> T:
@@ -138,7 +140,8 @@ def parse_spec(message: dict[str, Any]) -> Spec:
     where = "spec."
     argv = None if message.get("argv") is None else _strings(message, "argv")
     script = None if message.get("script") is None else member(message, "script", str, where)
-    if (argv is None) == (script is None) or argv == ():
+    container = None if message.get("container") is None else parse_plan(message["container"])
+    if (argv is None) == (script is None) or (argv == () and container is None):
         raise BadMessage("spec needs either argv (not empty) or script")
     return Spec(
         id=member(message, "id", str, where),
@@ -150,7 +153,7 @@ def parse_spec(message: dict[str, Any]) -> Spec:
         argv=argv,
         script=script,
         environment=_environment(message),
-        workdir=path(message, "workdir", where),
+        workdir=None if message.get("workdir") is None else path(message, "workdir", where),
         directory=path(message, "directory", where),
         private_tmp=member(message, "private_tmp", bool, where),
         visible=_strings(message, "visible"),
@@ -166,4 +169,5 @@ def parse_spec(message: dict[str, Any]) -> Spec:
         queue=member(message, "queue", str, where),
         compute_environment=member(message, "compute_environment", str, where),
         umask=count(message, "umask", where) & 0o777,
+        container=container,
     )

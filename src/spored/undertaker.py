@@ -17,6 +17,8 @@ LEFTOVER_GRACE = 2.0
 """Seconds between SIGTERM and SIGKILL for what an attempt left behind when it ended by itself."""
 _UNKILLABLE = 30.0
 """Seconds after SIGKILL when a process that still does not die (one that waits for a dead disk, say) no longer holds up its attempt's end."""
+_SUPERVISOR_PATIENCE = 15.0
+"""Seconds that a supervisor has to kill and remove its container; after that it is killed, and the runner removes the container."""
 _SWEEP_WAIT = 0.5
 _REMEMBERED = 1000
 _CENSUS_SHARE = 20
@@ -109,7 +111,10 @@ class Undertaker:
     def _end(self, doom: _Doom, census: Census, moment: float) -> None:
         attempt = doom.attempt
         members = census.members.get(attempt.id, [])
-        if attempt.cgroup is not None:
+        if attempt.placement.engine is not None:
+            # its supervisor, while there is one, ends the container and all that the engine's programs do for it
+            members = [] if attempt.over else [process for process in members if process.pid == attempt.pid]
+        elif attempt.cgroup is not None:
             known = {process.pid for process in members}
             inside = cgroups.processes(attempt.cgroup)
             members = members + [census.everyone[pid] for pid in inside if pid in census.everyone and pid not in known]
@@ -122,7 +127,8 @@ class Undertaker:
             send(members, signal.SIGCONT)
         elif moment >= doom.kill_at and members:
             doom.patience = min(doom.patience * 2, 1.0)
-            send(members, signal.SIGKILL)
+            gently = attempt.placement.engine is not None and moment < doom.kill_at + _SUPERVISOR_PATIENCE
+            send(members, signal.SIGUSR1 if gently else signal.SIGKILL)
 
     def _bury(self, doom: _Doom) -> None:
         del self._doomed[doom.attempt.id]

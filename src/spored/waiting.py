@@ -30,6 +30,11 @@ class Room:
         """Whether it may run when nothing else does."""
         return spec.cpus <= self.cpus and spec.memory <= self.memory
 
+    def too_large(self, spec: Spec) -> str:
+        """Why one that could not fit never runs."""
+        needs, has = (f"{cpus / 1000:g} vCPUs and {memory} MiB" for cpus, memory in ((spec.cpus, spec.memory), (self.cpus, self.memory)))
+        return f"it needs {needs}, more than this machine shares out ({has})"
+
     def take(self, spec: Spec) -> None:
         """A child of this kind runs."""
         self._cpus_taken += spec.cpus

@@ -154,3 +154,24 @@ def engine(**changes: Any) -> dict[str, Any]:
         "capacity": {"cpus": 2, "memory_mib": 4096, "cpus_used": 2, "memory_mib_used": 0},
         "features": {"private_tmp": None, "memory_limit": "no writable cgroup"},
     } | changes
+
+
+PAIR = {"access_key_id": "AKIA" + "A2" * 8, "secret_access_key": "a+/Z" * 10}
+
+
+def endpoint(**changes: Any) -> dict[str, Any]:
+    """One that is open."""
+    value = {
+        "schema_version": 1,
+        "open": True,
+        "url": "http://127.0.0.1:8642",
+        "host": "127.0.0.1",
+        "port": 8642,
+        "verify": True,
+        "certfile": None,
+        "keyfile": None,
+        "access_key_ids": [],
+        "reason": None,
+    } | changes
+    check("endpoint", value)
+    return value

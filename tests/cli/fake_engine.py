@@ -11,7 +11,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from canned import check, engine
+from canned import PAIR, check, endpoint, engine
 
 
 class Reply(Exception):
@@ -42,7 +42,9 @@ class FakeEngine:
         self.reasons: list[dict[str, Any]] = []
         self.logs: dict[str, bytes] = {}
         self.session: dict[str, Any] = {}
+        self.endpoint: dict[str, Any] | Reply | None = None
         self.launch_answer: dict[str, Any] | Reply | None = None
+        self.documents_answer: dict[str, Any] | Reply | None = None
         self.change: dict[str, Any] | Reply = {"schema_version": 1, "array_id": "array-20260127-100000", "indexes": "0-4", "count": 5, "skipped": []}
         self.settling: list[dict[str, Any] | Reply] = []
         self.on_settled: Callable[[], None] | None = None
@@ -73,11 +75,31 @@ class FakeEngine:
         if parts == ["engine", "stop"]:
             threading.Thread(target=self.close).start()
             return {}
+        if parts == ["endpoint"]:
+            return self._endpoint(method, body)
         if parts[0] == "arrays":
             return self._arrays(method, parts[1:], query, body)
+        if parts == ["documents"]:
+            return self.documents_answer or {"schema_version": 1, "arrays": self.arrays, "notes": []}
         if parts == ["members"]:
             return self._stream(query)
         return self._member(parts[1:], query)
+
+    def _endpoint(self, method: str, body: Any) -> Any:
+        """One that opens whatever is asked for, and makes a pair for who has none."""
+        if isinstance(self.endpoint, Reply):
+            return self.endpoint
+        if method == "PUT":
+            scheme = "https" if body["certfile"] else "http"
+            asked = {name: body[name] for name in ("host", "port", "verify", "certfile", "keyfile")}
+            self.endpoint = endpoint(**asked, url=f"{scheme}://{body['host']}:{body['port']}", access_key_ids=[key["access_key_id"] for key in body["keys"]])
+            return self.endpoint | {"pair": None if body["keys"] else PAIR}
+        if self.endpoint is None:
+            return refuse(404, "not_found", "no endpoint is open: `spawn serve --detach` opens one")
+        found = self.endpoint
+        if method == "DELETE":
+            self.endpoint = None
+        return found
 
     def _arrays(self, method: str, parts: list[str], query: dict[str, list[str]], body: Any) -> Any:
         if not parts:
@@ -165,7 +187,7 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send_chunked(value)
 
-    do_GET = do_POST = do_DELETE = _do  # noqa: N815 - the base class asks for these names
+    do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 - the base class asks for these names
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

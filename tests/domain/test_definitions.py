@@ -17,11 +17,13 @@ from spawn.domain.definitions import (
     ResourceType,
     check_deregister,
     find_definition,
+    is_gone,
     merge,
     next_revision,
     substitute,
 )
 from spawn.domain.errors import Conflict, InvalidField, NotFound, UsageError
+from spawn.domain.instants import Instant, later
 from spawn.domain.retries import RetryStrategy
 
 VCPU, MEMORY, GPU = ResourceType.VCPU, ResourceType.MEMORY, ResourceType.GPU
@@ -32,11 +34,12 @@ def definition(revision: int = 1, *, name: str = "align", **members: object) -> 
     return JobDefinition(name=name, revision=revision, **{"container": Container(command=("align",)), **members})
 
 
-ONE, TWO, THREE = definition(1), definition(2), definition(3).deregistered()
+THEN = Instant(1_000)
+ONE, TWO, THREE = definition(1), definition(2), definition(3).deregistered(THEN)
 
 
-def found(text: str) -> JobDefinition:
-    return find_definition([ONE, TWO, THREE, definition(9, name="other")], DefinitionReference.parse(text))
+def found(text: str, *, now: Instant = THEN) -> JobDefinition:
+    return find_definition([ONE, TWO, THREE, definition(9, name="other")], DefinitionReference.parse(text), now=now)
 
 
 # --- revisions ------------------------------------------------------------------------------------------------------------
@@ -48,10 +51,33 @@ def test_revisions_count_from_1_and_never_restart() -> None:
     assert next_revision([7]) == 8
 
 
+@given(st.lists(st.integers(0, 5), max_size=30))
+def test_whatever_is_deregistered_in_between_no_number_is_given_twice(deregistered: list[int]) -> None:
+    shelf: dict[int, JobDefinition] = {}
+    for earlier in deregistered:
+        revision = next_revision(shelf)
+        assert revision not in shelf
+        assert revision == len(shelf) + 1
+        shelf[revision] = definition(revision)
+        if earlier in shelf:
+            shelf[earlier] = shelf[earlier].deregistered(THEN)
+
+
 def test_a_deregistered_revision_is_inactive_and_keeps_its_number() -> None:
     assert THREE.status is DefinitionStatus.INACTIVE
     assert THREE.reference == "align:3"
-    assert THREE.deregistered() == THREE
+    assert THREE.deregistered(later(THEN, timedelta(days=1))) == THREE
+
+
+def test_a_deregistered_revision_is_gone_after_180_days() -> None:
+    almost = later(THEN, timedelta(days=180) - timedelta(milliseconds=1))
+    assert not is_gone(THREE, almost)
+    assert is_gone(THREE, later(THEN, timedelta(days=180)))
+    assert not is_gone(ONE, later(THEN, timedelta(days=9999)))
+    with pytest.raises(Conflict):
+        found("align:3", now=almost)
+    with pytest.raises(NotFound):
+        found("align:3", now=later(THEN, timedelta(days=180)))
 
 
 @pytest.mark.parametrize(("text", "revision"), [("align", 2), ("align:1", 1), ("align:2", 2), (ARN, 2), (f"{ARN}:1", 1)])
@@ -67,25 +93,30 @@ def test_arns_of_other_partitions_are_read() -> None:
 
 
 def test_an_inactive_revision_cannot_be_used() -> None:
-    with pytest.raises(Conflict, match="'align:3' is INACTIVE"):
+    with pytest.raises(Conflict) as refused:
         found("align:3")
+    assert str(refused.value) == "JobDefinition align:3 is not in ACTIVE status, but INACTIVE: register a new revision"
 
 
-def test_a_name_without_an_active_revision_cannot_be_used() -> None:
-    with pytest.raises(Conflict, match="'align' is INACTIVE"):
-        find_definition([THREE], DefinitionReference.parse("align"))
+@pytest.mark.parametrize("definitions", [[], [THREE]])
+def test_a_name_without_an_active_revision_is_refused_in_the_words_of_aws(definitions: list[JobDefinition]) -> None:
+    with pytest.raises(NotFound) as refused:
+        find_definition(definitions, DefinitionReference.parse("align"), now=THEN)
+    assert str(refused.value) == "JobDefinition name align does not exist or is not in ACTIVE status"
 
 
-@pytest.mark.parametrize("text", ["nothing", "align:7", "Align"])
-def test_an_unknown_definition_is_not_found(text: str) -> None:
-    with pytest.raises(NotFound, match=f"no job definition '{text}'"):
+@pytest.mark.parametrize("text", ["align:7", "Align:1"])
+def test_an_unknown_revision_is_refused_in_the_words_of_aws(text: str) -> None:
+    with pytest.raises(NotFound) as refused:
         found(text)
+    assert str(refused.value) == f"JobDefinition {text} not found."
 
 
-@pytest.mark.parametrize("text", ["", "a b", "align:", "align:x", "align:-1", "arn:aws:batch:us-east-1:1:job-queue/q", "a" * 129])
-def test_a_reference_that_is_none_is_refused(text: str) -> None:
-    with pytest.raises(InvalidField, match="jobDefinition"):
+@pytest.mark.parametrize("text", ["", "a b", "align:", "align:latest", "align:-1", "arn:aws:batch:us-east-1:1:job-queue/q", "a" * 129])
+def test_a_reference_that_is_none_is_refused_in_the_words_of_aws(text: str) -> None:
+    with pytest.raises(UsageError) as refused:
         DefinitionReference.parse(text)
+    assert str(refused.value) == f"Provided name {text} is not supported pattern[a-zA-Z_0-9-]{{1,128}}"
 
 
 def test_deregistering_needs_a_revision() -> None:
@@ -199,6 +230,44 @@ def test_a_definition_without_a_retry_strategy_means_one_attempt() -> None:
     assert (merged.retry, merged.timeout) == (RetryStrategy(attempts=1), None)
 
 
+names = st.sampled_from(["A", "B", "C", "D"])
+variables = st.dictionaries(names, st.text(max_size=3))
+amounts = st.dictionaries(st.sampled_from(ResourceType), st.integers(1, 9).map(str))
+
+
+@st.composite
+def requirements(draw: st.DrawFn) -> Requirements:
+    wanted = draw(amounts)
+    return Requirements(amounts=wanted, deprecated=frozenset(kind for kind in wanted if draw(st.booleans())))
+
+
+@given(variables, variables, variables, variables)
+def test_environment_and_parameters_go_by_name_and_the_submission_wins(
+    base: dict[str, str], over: dict[str, str], parameters: dict[str, str], others: dict[str, str]
+) -> None:
+    merged = merge(definition(container=Container(environment=base), parameters=parameters), Overrides(environment=over, parameters=others))
+    for merged_ones, first, second in ((merged.environment, base, over), (merged.parameters, parameters, others)):
+        assert merged_ones.keys() == first.keys() | second.keys()
+        assert all(value == second.get(name, first.get(name)) for name, value in merged_ones.items())
+
+
+@given(requirements(), requirements())
+def test_resources_go_by_type_and_only_a_deprecated_key_loses_to_a_current_one(base: Requirements, over: Requirements) -> None:
+    merged = merge(definition(container=Container(requirements=base)), Overrides(requirements=over)).requirements
+    for kind in ResourceType:
+        loses = kind in over.deprecated and kind in base.amounts and kind not in base.deprecated
+        winner = over if kind in over.amounts and not loses else base
+        assert merged.amounts.get(kind) == winner.amounts.get(kind)
+        assert (kind in merged.deprecated) == (kind in winner.deprecated)
+        assert (kind in base.amounts or kind in over.amounts) == (kind in merged.amounts)
+
+
+@given(requirements(), variables)
+def test_overrides_that_say_nothing_change_nothing(base: Requirements, environment: dict[str, str]) -> None:
+    merged = merge(definition(container=Container(command=("run",), environment=environment, requirements=base)), Overrides())
+    assert (merged.command, merged.environment, merged.requirements, merged.notes) == (("run",), environment, base, ())
+
+
 def test_a_deprecated_memory_does_not_override_a_requirement_and_says_so() -> None:
     merged = merge(BASE, Overrides(requirements=Requirements(amounts={MEMORY: "9"}, deprecated=frozenset({MEMORY}))))
     assert merged.requirements.memory == 2048
@@ -219,7 +288,19 @@ def test_an_empty_string_in_a_command_override_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "amount"), [(VCPU, "0"), (VCPU, "x"), (MEMORY, "0"), (MEMORY, "1.5"), (MEMORY, "512M"), (MEMORY, ""), (GPU, "-1"), (GPU, "٣")]
+    ("kind", "amount"),
+    [
+        (VCPU, "0"),
+        (VCPU, "x"),
+        (MEMORY, "0"),
+        (MEMORY, "1.5"),
+        (MEMORY, "512M"),
+        (MEMORY, ""),
+        (MEMORY, "9999999999"),
+        (MEMORY, "9" * 30),
+        (GPU, "-1"),
+        (GPU, "٣"),
+    ],
 )
 def test_an_amount_that_cannot_be_had_is_refused(kind: ResourceType, amount: str) -> None:
     with pytest.raises(InvalidField, match=f"resourceRequirements.{kind.value}"):

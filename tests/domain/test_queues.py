@@ -1,13 +1,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
 from spawn.domain.errors import Conflict, InvalidField, NotFound
 from spawn.domain.queues import (
+    REASONS,
+    SERVICE_REASONS,
     Health,
     JobQueue,
+    Machines,
+    Management,
+    StateLimit,
     Switch,
     default_queue,
     find_queue,
@@ -21,11 +27,13 @@ from spawn.domain.queues import (
 
 ENVIRONMENT = local_environment()
 QUEUE = default_queue()
+OTHER = replace(ENVIRONMENT, name="other")
+OTHER_QUEUE = JobQueue(name="q", environments=("other",))
 
 
 def test_the_default_queue_runs_on_this_machine_and_takes_jobs() -> None:
     assert (QUEUE.name, QUEUE.environments, QUEUE.policy) == ("default", ("local",), None)
-    assert (ENVIRONMENT.name, ENVIRONMENT.provider, ENVIRONMENT.capacity) == ("local", "local", None)
+    assert (ENVIRONMENT.name, ENVIRONMENT.provider, ENVIRONMENT.max_cpus) == ("local", "local", None)
     may_submit(QUEUE)
     may_attach(QUEUE, [ENVIRONMENT])
 
@@ -93,17 +101,65 @@ def test_a_queue_is_not_attached_to_what_is_missing_or_broken() -> None:
 
 def test_a_queue_is_deleted_only_after_it_was_disabled() -> None:
     with pytest.raises(Conflict, match="disable it first"):
-        may_delete_queue(QUEUE)
-    may_delete_queue(replace(QUEUE, state=Switch.DISABLED))
+        may_delete_queue(OTHER_QUEUE)
+    may_delete_queue(replace(OTHER_QUEUE, state=Switch.DISABLED))
 
 
 def test_a_compute_environment_is_deleted_only_disabled_and_detached() -> None:
     with pytest.raises(Conflict, match="disable it first"):
-        may_delete_environment(ENVIRONMENT, [])
-    disabled = replace(ENVIRONMENT, state=Switch.DISABLED)
-    with pytest.raises(Conflict, match="used by job queue default"):
-        may_delete_environment(disabled, [QUEUE])
-    may_delete_environment(disabled, [replace(QUEUE, status=Health.DELETED), replace(QUEUE, environments=("other",))])
+        may_delete_environment(OTHER, [])
+    disabled = replace(OTHER, state=Switch.DISABLED)
+    with pytest.raises(Conflict, match="Cannot delete, found existing JobQueue relationship: 'other' is used by job queue q"):
+        may_delete_environment(disabled, [OTHER_QUEUE])
+    may_delete_environment(disabled, [replace(OTHER_QUEUE, status=Health.DELETED), QUEUE])
+
+
+def test_what_is_always_there_is_never_deleted() -> None:
+    with pytest.raises(Conflict, match="'default' is always there"):
+        may_delete_queue(replace(QUEUE, state=Switch.DISABLED))
+    with pytest.raises(Conflict, match="'local' is always there"):
+        may_delete_environment(replace(ENVIRONMENT, state=Switch.DISABLED), [])
+
+
+@pytest.mark.parametrize("machines", [None, *Machines])
+def test_only_compute_environments_of_one_family_stand_in_one_queue(machines: Machines | None) -> None:
+    both = replace(OTHER_QUEUE, environments=("local", "other"))
+    other = replace(OTHER, machines=machines)
+    if machines in (None, Machines.EC2, Machines.SPOT):
+        may_attach(both, [ENVIRONMENT, other])
+    else:
+        with pytest.raises(InvalidField, match="cannot be mixed in one queue"):
+            may_attach(both, [ENVIRONMENT, other])
+    may_attach(OTHER_QUEUE, [other])
+
+
+def test_who_has_no_machines_of_the_service_is_unmanaged() -> None:
+    assert (ENVIRONMENT.management, replace(OTHER, machines=None).management) == (Management.MANAGED, Management.UNMANAGED)
+
+
+@pytest.mark.parametrize(("orders", "taken"), [((), True), ((1, 2), True), ((0, 7), True), ((1, 1), False), ((2, 1), False)])
+def test_order_numbers_say_which_environment_comes_first(orders: tuple[int, ...], taken: bool) -> None:
+    if taken:
+        assert JobQueue(name="q", environments=("a", "b"), orders=orders).orders == orders
+    else:
+        with pytest.raises(InvalidField, match="do not tell which comes first"):
+            JobQueue(name="q", environments=("a", "b"), orders=orders)
+
+
+@pytest.mark.parametrize("seconds", [599, 86_401])
+def test_a_limit_of_waiting_is_ten_minutes_to_a_day(seconds: int) -> None:
+    with pytest.raises(InvalidField, match=f"{seconds} is not between 600 and 86400"):
+        StateLimit(reason=REASONS[0], limit=timedelta(seconds=seconds))
+
+
+def test_a_queue_for_service_jobs_takes_no_others_and_has_reasons_of_its_own() -> None:
+    service = JobQueue(name="q", service_environments=("s",), limits=(StateLimit(reason=SERVICE_REASONS[2], limit=timedelta(minutes=10)),))
+    with pytest.raises(Conflict, match="takes service jobs only"):
+        may_submit(service)
+    with pytest.raises(InvalidField, match="is not one of"):
+        replace(QUEUE, limits=service.limits)
+    with pytest.raises(InvalidField, match="not both"):
+        replace(service, environments=("local",))
 
 
 def test_a_first_come_queue_cannot_get_a_policy_and_a_fair_one_cannot_lose_it() -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 
 import pytest
@@ -103,6 +103,53 @@ def test_a_priority_is_0_to_9999() -> None:
     for priority in (-1, 10_000):
         assert f"{priority} is not between 0 and 9999" in text_of(lambda priority=priority: rules.check_priority(priority))
         assert "9999" in text_of(lambda priority=priority: rules.check_share("a", priority, fair_share=True))
+
+
+def test_a_priority_names_the_member_that_it_stands_in() -> None:
+    assert text_of(lambda: rules.check_priority(-1, field="schedulingPriority")) == "schedulingPriority: -1 is not between 0 and 9999"
+
+
+def test_a_queue_has_at_most_500_share_identifiers() -> None:
+    others = [f"share{number}" for number in range(500)]
+    rules.check_share_count("share499", others)
+    rules.check_share_count("another", [*others[:499], None, *others[:499]])
+    assert "500" in text_of(lambda: rules.check_share_count("another", others))
+
+
+def test_the_identifiers_of_a_queue_are_read_no_further_than_need_be() -> None:
+    def others() -> Iterator[str]:
+        yield "first"
+        raise AssertionError("read on")
+
+    rules.check_share_count("first", others())
+
+
+def test_a_job_takes_of_at_most_5_consumable_resources() -> None:
+    rules.check_consumables(range(5))
+    assert "6 resources" in text_of(lambda: rules.check_consumables(range(6)))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "offered"),
+    [([], ["EC2"]), (["EC2"], ["EC2"]), (["FARGATE"], ["FARGATE"]), (["EC2", "FARGATE"], ["FARGATE"]), (["FARGATE"], ["EC2", "FARGATE"])],
+)
+def test_a_capability_that_one_environment_has_is_enough(wanted: list[str], offered: list[str]) -> None:
+    rules.check_capability(wanted, [frozenset({one}) for one in offered])
+
+
+@pytest.mark.parametrize(("wanted", "offered", "named"), [([], "FARGATE", "EC2"), (["EC2"], "FARGATE", "EC2"), (["FARGATE"], "EC2", "FARGATE")])
+def test_a_capability_that_no_environment_has_is_refused_in_the_words_of_aws(wanted: list[str], offered: str, named: str) -> None:
+    expected = f"Job Queue is attached to Compute Environment that can not run Jobs with capability {named}."
+    assert text_of(lambda: rules.check_capability(wanted, [frozenset({offered})])) == expected
+
+
+def test_overrides_of_more_than_8192_characters_let_a_job_fail_in_the_words_of_aws() -> None:
+    assert rules.why_doomed(overrides=8192, tags=50) is None
+    assert rules.why_doomed(overrides=8193, tags=0) == "Container Overrides length must be at most 8192"
+
+
+def test_more_than_50_tags_to_propagate_let_a_job_fail() -> None:
+    assert "51" in (rules.why_doomed(overrides=0, tags=51) or "")
 
 
 def test_a_reason_has_1_to_1024_characters() -> None:

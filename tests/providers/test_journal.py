@@ -116,3 +116,10 @@ def test_a_line_longer_than_a_turn_takes_does_not_stop_the_reading(tmp_path: Pat
         place = news.place
         found += news.events
     assert [type(event).__name__ for event in found] == ["Completed", "Lost"]
+
+
+def test_cpu_time_that_nobody_measured_is_not_told_as_none_used(tmp_path: Path) -> None:
+    segment(tmp_path, 1, line("ended", a=attempt(0), code=0, signal=None, user=None, system=None, maxrss=None, why=None))
+    ended = JournalReader(tmp_path).read(None, now=NOW).events[0]
+    assert isinstance(ended, Ended)
+    assert ended.usage == Usage(None, None)

@@ -208,9 +208,9 @@ class Runner:
         self.send({"op": "array", "key": key, "spec": self.spec(**members)})
         return key
 
-    def begin(self, key: str, *positions: int, attempt: int = 1) -> list[str]:
+    def begin(self, key: str, *positions: int, attempt: int = 1, **members: Any) -> list[str]:
         """Ask for children whose index is their position; their attempt ids."""
-        self.send({"op": "start", "key": key, "children": [[position, position, attempt] for position in positions]})
+        self.send({"op": "start", "key": key, "children": [[position, position, attempt] for position in positions], **members})
         return [f"{key}:{position}:{attempt}" for position in positions]
 
     def one(self, **members: Any) -> str:

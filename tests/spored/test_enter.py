@@ -57,6 +57,18 @@ def test_the_same_environment_directory_and_tmp(inside: tuple[Runner, dict[str, 
     assert done.stdout.splitlines() == ["3", "Result: 6", "/usr", "index\t3", str(runner.options.get("user", os.geteuid()))]
 
 
+def test_without_a_working_directory_it_is_the_output_directory_of_the_attempt(runner: Runner) -> None:
+    key = runner.array(argv=["/bin/sh", "-c", "echo ready; sleep 300"], workdir=None)
+    attempt = runner.begin(key, 0, compute_environment="spot")[0]
+    runner.wait(lambda: "ready" in runner.output(attempt))
+    spec = runner.spec(workdir=None, argv=["x"])
+    session = {"spec": spec, "position": 0, "index": 0, "attempt": 1, "key": key, "runner": str(runner.directory), "compute_environment": "spot"}
+    hold("session", session)
+    done = enter(runner, session, "sh", "-c", 'pwd; echo "$PWD $AWS_BATCH_CE_NAME"')
+    output = runner.files / "a/0/0-1.out"
+    assert done.stdout == f"{output}\n{output} spot\n"
+
+
 def test_the_exit_code_is_that_of_the_command(inside: tuple[Runner, dict[str, Any]]) -> None:
     runner, session = inside
     assert enter(runner, session, "sh", "-c", "exit 42").returncode == 42

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from spored.environment import own, shared
+from spored.environment import Identity, own, shared
 from spored.specs import parse_spec
 from tests.spored.driver import Runner
 
 
-def told(runner: Runner, *, index: int = 7, attempt: int = 2, hidden: bool = False, **members: Any) -> dict[str, str]:
+def told(runner: Runner, *, placed: bytes | None = None, hidden: bool = False, **members: Any) -> dict[str, str]:
     """The environment of one child."""
     spec = parse_spec(runner.spec(**members))
     variables = shared(spec, "/run/dir", lambda path: hidden and path.startswith("/tmp/"))
-    mine = own(spec, spec.id.encode(), b"aaaaaaaaaa:3:2", index, attempt, b"/out")
+    mine = own(spec, Identity(spec.id.encode(), b"aaaaaaaaaa:3:2", 7, 2, b"/out", placed))
     return {**variables, **{name.decode(): value.decode() for name, value in mine.items()}}
 
 
@@ -49,6 +49,18 @@ def test_an_array_child_knows_itself_by_every_name(runner: Runner) -> None:
         "JOB_ARRAY_ID": "id",
         "JOB_ARRAY_NAME": "words",
     }
+
+
+def test_the_environment_it_was_placed_in_is_named_before_the_one_of_the_array(runner: Runner) -> None:
+    assert told(runner, placed=b"spot", compute_environment="local")["AWS_BATCH_CE_NAME"] == "spot"
+
+
+def test_attempts_of_one_array_may_be_placed_in_different_environments(runner: Runner) -> None:
+    key = runner.array(size=3, argv=["/bin/sh", "-c", "echo $AWS_BATCH_CE_NAME"], compute_environment="first")
+    attempts = [*runner.begin(key, 0), *runner.begin(key, 1, compute_environment="second"), *runner.begin(key, 2, compute_environment="third")]
+    for attempt in attempts:
+        runner.ended(attempt)
+    assert [runner.output(attempt) for attempt in attempts] == ["first\n", "second\n", "third\n"]
 
 
 def test_the_names_of_others_can_be_left_out(runner: Runner) -> None:

@@ -26,6 +26,14 @@ def test_siblings_do_not_see_each_other(private_runner: Runner) -> None:
     runner.wait(lambda: not list((runner.files / "a/0").glob("*.tmp")), "the removal of the private /tmps")
 
 
+def test_without_a_working_directory_it_starts_in_its_output_directory_here_too(private_runner: Runner) -> None:
+    attempt = private_runner.sh('[ "$PWD" = "$TASK_OUTPUT_DIR" ] && pwd && echo mine > result', private_tmp=True, workdir=None)
+    assert private_runner.ended(attempt)["code"] == 0
+    output = private_runner.files / "a/0/0-1.out"
+    assert private_runner.output(attempt) == f"{output}\n"
+    assert (output / "result").read_text() == "mine\n"
+
+
 def test_it_is_the_same_user_with_no_more_rights(private_runner: Runner) -> None:
     runner = private_runner
     attempt = runner.sh("id -u; grep CapEff /proc/self/status; cat /proc/self/uid_map | tr -s ' '; ls -ld /tmp | cut -d' ' -f3", private_tmp=True)

@@ -245,6 +245,23 @@ def refusal(runner: Runner, **members: object) -> str:
     return reason.partition(": ")[2]
 
 
+def test_without_a_working_directory_each_attempt_starts_in_its_own_output_directory(runner: Runner) -> None:
+    key = runner.array(size=2, workdir=None, argv=["/bin/sh", "-c", 'echo "$PWD $TASK_OUTPUT_DIR" && pwd -P && echo mine > result'])
+    for attempt in runner.begin(key, 0, 1):
+        assert runner.ended(attempt)["code"] == 0
+        output = runner.files / "a" / "0" / f"{attempt.split(':')[1]}-1.out"
+        assert runner.output(attempt, index=int(attempt.split(":")[1])) == f"{output} {output}\n{output.resolve()}\n"
+        assert (output / "result").read_text() == "mine\n"
+
+
+def test_without_a_working_directory_relative_places_of_path_hold_nothing(runner: Runner, place: Path) -> None:
+    tool = place / "spored-tool"
+    tool.write_text("#!/bin/sh\n")
+    tool.chmod(0o755)
+    refused = runner.event(runner.one(argv=["spored-tool"], workdir=None, environment={"PATH": ".:bin"}), "refused")
+    assert refused["reason"] == "CannotStartContainerError: spored-tool was not found in the PATH of the job"
+
+
 def test_what_cannot_start_says_why(runner: Runner, place: Path) -> None:
     (place / "plain").write_text("echo\n")
     (place / "noshebang").write_text("echo\n")

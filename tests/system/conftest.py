@@ -101,13 +101,13 @@ def alive(pid: int) -> bool:
         return False
 
 
-def eventually(condition: Callable[[], object], *, within_s: float = PATIENCE_S) -> None:
+def eventually(condition: Callable[[], object], *, within_s: float = PATIENCE_S, every_s: float = 0.005) -> None:
     """Look until it holds: for what other processes do there is nothing to be woken by."""
     until = time.monotonic() + within_s
     pause = threading.Event()
     while not condition():
         assert time.monotonic() < until, "it did not come about in time"
-        pause.wait(0.005)
+        pause.wait(every_s)
 
 
 @pytest.fixture

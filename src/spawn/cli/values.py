@@ -17,6 +17,7 @@ STATES: Final = ("pending", "running", "stopping", "stopped", "shutting-down", "
 STATUSES: Final = ("SUBMITTED", "PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
+_PARAMETER = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 # those that tell a run who it is, in our words and in those of others, and where it is
 _OWN_VARIABLE = re.compile(
@@ -160,6 +161,13 @@ def _pair(text: str) -> tuple[str, str]:
     return key, value
 
 
+def _parameter(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not _PARAMETER.fullmatch(name):
+        raise UsageError(f"'{text[:60]}' is no parameter: write NAME=VALUE, the name of letters, digits, '-' and '_'")
+    return name, value
+
+
 def _variable(text: str) -> tuple[str, str]:
     """`K=V`, or `K`: its value here."""
     name, equals, value = text.partition("=")
@@ -214,6 +222,7 @@ POSITIVE: Final = Read("n", _whole(1, "a number"))
 LIMIT: Final = Read("k|none", _limit)
 TAG: Final = Read("k=v", _pair)
 VARIABLE: Final = Read("k[=v]", _variable)
+PARAMETER: Final = Read("name=value", _parameter)
 DIRECTORY: Final = Read("dir", _directory)
 PRICE: Final = Read("price", _price)
 STATE: Final = OneOf("state", STATES)

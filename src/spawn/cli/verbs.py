@@ -17,6 +17,7 @@ class Entry(NamedTuple):
 
 VERBS: Final[dict[str, Entry]] = {
     "launch": Entry("launch", "Run a program or script once for every index"),
+    "submit": Entry("submit", "Jobs as AWS Batch writes them, from JSON or YAML files"),
     "status": Entry("status", "Counts, progress, time left, and what failed and why"),
     "list": Entry("list", "The members of arrays, one a line"),
     "watch": Entry("watch", "The status, live; Ctrl-C leaves the array running"),
@@ -30,6 +31,7 @@ VERBS: Final[dict[str, Entry]] = {
     "limit": Entry("limit", "Change how many run at once"),
     "collect": Entry("collect", "Copy the outputs, with a manifest of what is missing"),
     "rm": Entry("rm", "Forget finished arrays, with their files"),
+    "serve": Entry("serve", "The AWS Batch endpoint, for the AWS CLI, boto3 and the like"),
     "engine": Entry("engine", "Start, stop and look at the process behind it all"),
     "doctor": Entry("doctor", "Check this machine and this installation"),
     "version": Entry("version", "The version"),

@@ -47,22 +47,41 @@ def wait_for_launched(client: Client, array: Array, output: data.Output, timeout
     return exit_code([settled])
 
 
+def wait_for_submitted(client: Client, arrays: Sequence[Array], timeout_s: float | None) -> int:
+    """Stay until all have settled and say how each went, on stderr: what is data has been printed. Returns the exit code."""
+    settled = _all_settled(client, arrays, timeout_s)
+    return EXIT_DETACHED if settled is None else _summaries(client, settled, timeout_s)
+
+
 def wait_for(client: Client, arrays: Sequence[Array], output: data.Output, timeout_s: float | None) -> int:
     """Stay until all have settled, print a record of each on stdout and how it went on stderr. Returns the exit code."""
+    settled = _all_settled(client, arrays, timeout_s)
+    if settled is None:
+        return EXIT_DETACHED
+    data.records(ARRAYS, settled, output)
+    data.flush()
+    return _summaries(client, settled, timeout_s)
+
+
+def _all_settled(client: Client, arrays: Sequence[Array], timeout_s: float | None) -> list[Array] | None:
+    """Each once it has settled, or as it is after the time; None when the user did not stay."""
     end = None if timeout_s is None else time.monotonic() + timeout_s
     settled: list[Array] = []
     for array in arrays:
         try:
             settled.append(until_settled(client, array, None if end is None else end - time.monotonic()))
         except KeyboardInterrupt:
-            return detached([left.array_id for left in arrays[len(settled) :]])
-    data.records(ARRAYS, settled, output)
-    data.flush()
-    for array in settled:
+            detached([left.array_id for left in arrays[len(settled) :]])
+            return None
+    return settled
+
+
+def _summaries(client: Client, arrays: Sequence[Array], timeout_s: float | None) -> int:
+    for array in arrays:
         if array.settled:
             summary(client, array)
-    open_ones = [array for array in settled if not array.settled]
-    return timed_out(open_ones, timeout_s) if open_ones else exit_code(settled)
+    open_ones = [array for array in arrays if not array.settled]
+    return timed_out(open_ones, timeout_s) if open_ones else exit_code(arrays)
 
 
 def until_settled(client: Client, array: Array, timeout_s: float | None) -> Array:

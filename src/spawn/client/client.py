@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -14,18 +14,24 @@ from spawn.client.objects import (
     SCHEMA_VERSION,
     Array,
     Change,
+    Endpoint,
     Engine,
     FailureGroup,
     Launched,
+    LogPiece,
     Member,
     MemberDetail,
+    Opened,
+    Opening,
     Reason,
     Session,
     Submission,
+    SubmittedDocuments,
 )
-from spawn.client.paths import Query, array_path, member_path, with_query
+from spawn.client.paths import Query, array_path, batch_path, member_path, with_query
+from spawn.client.refusals import refusal_in
 from spawn.config import SOCKET_NAME
-from spawn.domain.errors import ERRORS_BY_CODE, Conflict, SpawnError, Unavailable
+from spawn.domain.errors import Conflict, SpawnError, Unavailable
 
 _PATIENCE_S: Final = 30.0
 """How long one answer may take before the engine counts as stuck."""
@@ -39,24 +45,6 @@ _RESTARTS: Final = 3
 """How often one reading call brings a crashed engine back before it gives up."""
 
 T = TypeVar("T")
-
-
-class _Failure(msgspec.Struct):
-    code: str
-    message: str
-
-
-class _ErrorBody(msgspec.Struct):
-    error: _Failure
-
-
-class LogPiece(NamedTuple):
-    """Some bytes of a log. `complete`: the attempt has ended, and nothing comes after `next`."""
-
-    content: bytes
-    next: int
-    complete: bool
-    attempt: int
 
 
 class Client:
@@ -91,6 +79,10 @@ class Client:
     def submit(self, submission: Submission, *, children: bool = False) -> Launched:
         """Launch. The answer comes after it has been written down."""
         return self._post("/v1/arrays?children=true" if children else "/v1/arrays", submission, Launched)
+
+    def submit_documents(self, documents: Sequence[dict[str, Any]], *, parameters: dict[str, str], dry_run: bool) -> SubmittedDocuments:
+        """Submit what SubmitJob and RegisterJobDefinition take, in this order: all of it, or nothing."""
+        return self._post("/v1/documents", {"documents": documents, "parameters": parameters, "dry_run": dry_run}, SubmittedDocuments)
 
     def arrays(self, *, status: Sequence[str] = (), name: Sequence[str] = (), tag: Sequence[str] = ()) -> list[Array]:
         """All arrays that match, newest first."""
@@ -155,7 +147,7 @@ class Client:
         """The members that match, as blocks of whole NDJSON lines: `array`, `indexes`, `state`, `status`, `name`, `tag`."""
         answer = self._answer("GET", with_query("/v1/members", filters), None)
         if answer.status >= 400:
-            raise _error(answer)
+            raise refusal_in(answer)
         return answer.lines()
 
     def members(self, **filters: str | Sequence[str] | None) -> Iterator[Member]:
@@ -187,7 +179,7 @@ class Client:
         target = with_query(member_path(ref, "log"), {"attempt": attempt, "offset": offset, "tail": tail})
         answer = self._answer("GET", target, None)
         if answer.status >= 400:
-            raise _error(answer)
+            raise refusal_in(answer)
         headers = answer.headers
         content = answer.read()
         return LogPiece(
@@ -200,6 +192,24 @@ class Client:
     def session(self, ref: str) -> Session:
         """What `spored enter` needs to enter this member's view."""
         return self._get(member_path(ref, "session"), {}, Session)
+
+    # The AWS door
+
+    def endpoint(self) -> Endpoint:
+        """The AWS endpoint that is open, or waits for its port; NotFound when there is none."""
+        return self._get("/v1/endpoint", {}, Endpoint)
+
+    def open_endpoint(self, opening: Opening) -> Opened:
+        """Open the AWS endpoint. Again with the same settings: its keys are accepted too."""
+        return self._call("PUT", "/v1/endpoint", msgspec.json.encode(opening), Opened)
+
+    def close_endpoint(self) -> Endpoint:
+        """Close the AWS endpoint, and let no later engine open it; NotFound when there is none."""
+        return self._call("DELETE", "/v1/endpoint", None, Endpoint)
+
+    def batch(self, operation: str, document: Mapping[str, Any]) -> dict[str, Any]:
+        """The answer to an operation of AWS Batch, such as `SubmitJob`; its refusal has the message that AWS clients get."""
+        return self._post(batch_path(operation), document, dict[str, Any])
 
     # How
 
@@ -252,7 +262,7 @@ class Client:
 
     def _decode(self, answer: wire.Answer, kind: type[T]) -> T:
         if answer.status >= 400:
-            raise _error(answer)
+            raise refusal_in(answer)
         try:
             value = msgspec.json.decode(answer.read(), type=kind)
         except msgspec.DecodeError as error:
@@ -279,12 +289,3 @@ class Client:
         return Conflict(
             f"an engine of version {engine.version} runs, and this is spawn {__version__}: stop it with `spawn engine stop`, then again (what runs goes on)"
         )
-
-
-def _error(answer: wire.Answer) -> SpawnError:
-    content = answer.read()
-    try:
-        failure = msgspec.json.decode(content, type=_ErrorBody).error
-    except msgspec.DecodeError:
-        return SpawnError(f"the engine answered HTTP {answer.status}: {content[:200].decode(errors='replace')}")
-    return ERRORS_BY_CODE.get(failure.code, SpawnError)(failure.message)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from msgspec import Struct, field
 
@@ -79,6 +79,14 @@ class Launched(Array, frozen=True, kw_only=True):
     """The answer to a launch that asked for its children."""
 
     children: list[Child] = field(default_factory=list)
+
+
+class SubmittedDocuments(Struct, frozen=True, kw_only=True):
+    """The answer to job files: the arrays and jobs that were made of them, in order."""
+
+    schema_version: int
+    arrays: list[Array]
+    notes: list[str] = field(default_factory=list)
 
 
 class Member(Struct, frozen=True, kw_only=True):
@@ -190,6 +198,57 @@ class Engine(Struct, frozen=True, kw_only=True):
     children: dict[str, int] = field(default_factory=dict)
     capacity: dict[str, float] = field(default_factory=dict)
     features: dict[str, str | None] = field(default_factory=dict)
+
+
+class Key(Struct, frozen=True, kw_only=True):
+    """A key pair that the AWS endpoint accepts."""
+
+    access_key_id: str
+    secret_access_key: str
+
+    def __repr__(self) -> str:
+        return f"Key({self.access_key_id})"
+
+
+class Endpoint(Struct, frozen=True, kw_only=True):
+    """The AWS endpoint; `reason` says why it is not open."""
+
+    schema_version: int
+    open: bool
+    url: str
+    host: str
+    port: int
+    verify: bool
+    certfile: str | None = None
+    keyfile: str | None = None
+    access_key_ids: list[str] = field(default_factory=list)
+    reason: str | None = None
+
+
+class Opened(Endpoint, frozen=True, kw_only=True):
+    """The answer to who opened it. `pair` is for those who sent no keys of their own."""
+
+    pair: Key | None = None
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """What endpoint is to be open."""
+
+    host: str
+    port: int
+    verify: bool = True
+    certfile: str | None = None
+    keyfile: str | None = None
+    keys: list[Key] = field(default_factory=list)
+
+
+class LogPiece(NamedTuple):
+    """Some bytes of a log. `complete`: the attempt has ended, and nothing comes after `next`."""
+
+    content: bytes
+    next: int
+    complete: bool
+    attempt: int
 
 
 class Session(Struct, frozen=True, kw_only=True):

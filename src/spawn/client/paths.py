@@ -18,6 +18,11 @@ def member_path(ref: str, call: str = "") -> str:
     return f"/v1/members/{quote(ref, safe='')}" + (f"/{call}" if call else "")
 
 
+def batch_path(operation: str) -> str:
+    """An operation of AWS Batch."""
+    return f"/v1/batch/{quote(operation, safe='')}"
+
+
 def with_query(path: str, query: Query) -> str:
     """The path with those parts of the query that are given."""
     given = {name: value for name, value in query.items() if value is not None and value != () and value != []}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
-from typing import Final, NamedTuple
+from dataclasses import replace
+from typing import Final
 
+from spawn.domain.children import ChildRecord, UnderWay
 from spawn.domain.errors import IllegalMove
+from spawn.domain.ids import ArrayKey
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.queues import LOCAL_ENVIRONMENT
@@ -20,44 +22,16 @@ _RUNNABLE: Final = int(Status.RUNNABLE)
 _NOT_STARTED: Final = frozenset(int(status) for status in NOT_STARTED)
 
 
-class ChildRecord(NamedTuple):
-    """What the store keeps of a child that has moved by itself."""
-
-    status: int
-    attempt: int  #: the latest attempt, 0 before the first
-    round_start: int  #: attempts made before the current round; a round begins at submission and at every `spawn retry`
-    reason: str | None  #: why it has this status, where no attempt says it; for a PENDING child: why it was cancelled
-    started_at: Instant | None  #: of the latest attempt
-    stopped_at: Instant | None
-    ends_at: Instant | None  #: the end of its instance, when `spawn extend` has set one
-    environment: str | None = None  #: the compute environment of the latest attempt
-
-
-@dataclass(frozen=True, slots=True)
-class UnderWay:
-    """An attempt that has been handed to a provider and has not ended."""
-
-    attempt: int
-    round_start: int
-    started_at: Instant | None = None
-    ends_at: Instant | None = None
-    stopping: str | None = None  #: the reason given when it was terminated
-    environment: str = LOCAL_ENVIRONMENT  #: the compute environment that it was placed in
-
-    @property
-    def made(self) -> int:
-        """Attempts of this round, this one included."""
-        return self.attempt - self.round_start
-
-
 class ArrayJob:
     """All children of one job: a status byte each, counters that always add up to the size, and the few that are under way."""
 
     __slots__ = (
         "_bytes",
         "_counts",
+        "_dirty",
         "_first_moved",
         "_first_unmoved",
+        "_touched",
         "_waiting",
         "base",
         "base_at",
@@ -65,7 +39,6 @@ class ArrayJob:
         "cancelled",
         "cancelled_children",
         "changed",
-        "dirty",
         "each",
         "failed_attempts",
         "halted",
@@ -73,6 +46,7 @@ class ArrayJob:
         "max_concurrent",
         "open_children",
         "open_jobs",
+        "placed",
         "reason",
         "started_at",
         "stopped_at",
@@ -100,14 +74,34 @@ class ArrayJob:
         self.open_children: set[tuple[str, int]] = set()  #: children (job, index) likewise
         self.each: list[ArrayJob] = []  #: arrays whose child at the same position has to succeed first (N_TO_N)
         self.under_way: dict[int, UnderWay] = {}
+        self.placed: dict[str, int] = {}  #: how many of those are in each compute environment
         self.changed: dict[int, ChildRecord] = {}  #: rows to write at the next commit
-        self.dirty = True  #: the array's own row is to be written at the next commit
+        self._dirty = True
+        self._touched: dict[ArrayKey, ArrayJob] = {}
         self._bytes = bytearray(job.size)
         self._counts = [0] * len(Status)
         self._counts[Status.SUBMITTED] = job.size
         self._waiting: dict[int, tuple[int, int]] = {}
         self._first_unmoved = 0
         self._first_moved = job.size
+
+    # --- what it tells ------------------------------------------------------------------------------------------------
+
+    def attach(self, touched: dict[ArrayKey, ArrayJob]) -> None:
+        """Put itself into this table whenever something of it changes, and now: it is new there."""
+        self._touched = touched
+        touched[self.job.key] = self
+
+    @property
+    def dirty(self) -> bool:
+        """Whether the array's own row is to be written at the next commit."""
+        return self._dirty
+
+    @dirty.setter
+    def dirty(self, dirty: bool) -> None:
+        self._dirty = dirty
+        if dirty:
+            self._touched[self.job.key] = self
 
     # --- what it is ---------------------------------------------------------------------------------------------------
 
@@ -191,7 +185,8 @@ class ArrayJob:
         self._waiting.pop(position, None)
         if attempt and to in _NOT_STARTED:
             self._waiting[position] = (attempt, round_start)
-        self.dirty = True
+        if not self._dirty:  # setting it costs more than looking, and most moves follow another one
+            self.dirty = True
         self.changed[position] = ChildRecord(to, attempt, round_start, reason, started_at, stopped_at, ends_at, environment)
 
     def move_unmoved(self, to: Status, *, at: Instant, reason: str | None = None) -> int:
@@ -218,7 +213,18 @@ class ArrayJob:
         made, round_start = self._waiting.get(position, (0, 0))
         self.move(position, Status.STARTING, attempt=made + 1, round_start=round_start, environment=environment)
         self.under_way[position] = UnderWay(made + 1, round_start, environment=environment)
+        self.placed[environment] = self.placed.get(environment, 0) + 1
         return position, made + 1
+
+    def close_attempt(self, position: int) -> UnderWay:
+        """Take out the attempt under way of a child that is to be moved on."""
+        under_way = self.under_way.pop(position)
+        left = self.placed[under_way.environment] - 1
+        if left:
+            self.placed[under_way.environment] = left
+        else:
+            del self.placed[under_way.environment]
+        return under_way
 
     def _lowest_runnable(self) -> int | None:
         unmoved = self._bytes.find(_RUNNABLE, self._first_unmoved) if self.base is Status.RUNNABLE else -1
@@ -250,6 +256,7 @@ class ArrayJob:
         was = self.under_way[position]
         now = replace(was, stopping=stopping or was.stopping, ends_at=ends_at or was.ends_at)
         self.under_way[position] = now
+        self._touched[self.job.key] = self
         self.changed[position] = ChildRecord(
             self._bytes[position] & ~_MOVED, now.attempt, now.round_start, now.stopping, now.started_at, None, now.ends_at, now.environment
         )
@@ -274,7 +281,9 @@ class ArrayJob:
             counts[row.status] += 1
             self.unmoved -= 1
             if row.status in UNDER_WAY:
-                self.under_way[position] = UnderWay(row.attempt, row.round_start, row.started_at, row.ends_at, row.reason, row.environment or LOCAL_ENVIRONMENT)
+                environment = row.environment or LOCAL_ENVIRONMENT
+                self.under_way[position] = UnderWay(row.attempt, row.round_start, row.started_at, row.ends_at, row.reason, environment)
+                self.placed[environment] = self.placed.get(environment, 0) + 1
             elif row.status in _NOT_STARTED:
                 if row.attempt:
                     self._waiting[position] = (row.attempt, row.round_start)

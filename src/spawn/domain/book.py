@@ -10,7 +10,8 @@ from collections import defaultdict, deque
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from spawn.domain.arrays import ArrayJob, UnderWay
+from spawn.domain.arrays import ArrayJob
+from spawn.domain.children import UnderWay
 from spawn.domain.errors import Conflict
 from spawn.domain.ids import MAX_ATTEMPTS, ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
@@ -33,6 +34,8 @@ class JobBook:
         self.by_key: dict[ArrayKey, ArrayJob] = {}
         self.by_id: dict[JobId, ArrayJob] = {}
         self._dependents: defaultdict[JobId, list[ArrayJob]] = defaultdict(list)
+        self.touched: dict[ArrayKey, ArrayJob] = {}  #: what has come or changed since `written`
+        self._done: dict[ArrayKey, ArrayJob] = {}  #: settled, and kept for those that wait for it
         self.halted: list[ArrayJob] = []  #: arrays halted since someone looked: what waits at a provider has to be called back
         self._news: deque[tuple[ArrayJob, int | None]] = deque()
 
@@ -42,6 +45,20 @@ class JobBook:
         """Put an array into the book without moving anything; `link` follows when all it depends on is there."""
         self.by_key[array.job.key] = array
         self.by_id[array.job.id] = array
+        array.attach(self.touched)
+
+    def unwritten(self) -> list[ArrayJob]:
+        """The arrays of which something is to be written down."""
+        return [array for array in self.touched.values() if array.dirty or array.changed]
+
+    def written(self) -> None:
+        """All that has changed so far has been written down."""
+        for array in self.touched.values():
+            array.dirty = False
+            array.changed.clear()
+            if array.settled:
+                self._done[array.job.key] = array
+        self.touched.clear()
 
     def submit(self, job: Job, *, statuses: Mapping[JobId, Status], at: Instant, max_concurrent: int | None = None) -> ArrayJob:
         """Take a new job. `statuses` tells of the jobs it waits for as wholes that are not in the book."""
@@ -103,7 +120,9 @@ class JobBook:
 
     def evict_settled(self) -> list[ArrayJob]:
         """Let go of settled arrays that nobody in the book waits for, and return them; they are read back when asked for."""
-        gone = [array for array in self.by_key.values() if array.settled and not array.under_way and not self.is_awaited(array)]
+        candidates = {**self._done, **self.touched}
+        self._done = {key: array for key, array in candidates.items() if array.settled and key in self.by_key}
+        gone = [array for array in self._done.values() if not array.under_way and not self.is_awaited(array)]
         for array in gone:
             self.forget(array)
         return gone
@@ -114,6 +133,9 @@ class JobBook:
         self._dependents.pop(array.job.id, None)
         self.by_key.pop(array.job.key, None)
         self.by_id.pop(array.job.id, None)
+        array.attach({})
+        self.touched.pop(array.job.key, None)
+        self._done.pop(array.job.key, None)
 
     def is_awaited(self, array: ArrayJob) -> bool:
         """Whether an array that has not settled waits for this one."""
@@ -150,7 +172,7 @@ class JobBook:
         if found is None:
             return False
         array, under_way = found
-        del array.under_way[attempt.position]
+        array.close_attempt(attempt.position)
         ends_at = under_way.ends_at
         called_off = array.cancelled_children.pop(attempt.position, None)
         final = array.halted or array.cancelled or under_way.stopping is not None or called_off is not None
@@ -180,7 +202,7 @@ class JobBook:
         if found is None:
             return False
         array, under_way = found
-        del array.under_way[attempt.position]
+        array.close_attempt(attempt.position)
         reason = under_way.stopping or array.cancelled_children.pop(attempt.position, None) or self._no_more(array)
         array.move(
             attempt.position,

@@ -26,10 +26,10 @@ def cancel(book: JobBook, array: ArrayJob, positions: Collection[int] | None, *,
     """Fail what has not started; what runs goes on. Nothing happens to what has settled.
 
     What is STARTING is to be called back from its provider: it fails when it had not begun, and goes on when it had.
-    `pending_waits` is AWS's reading: a PENDING child fails only once all it depends on has been decided (spec 2.9).
+    `pending_waits` is AWS's reading: a PENDING child fails only once all it depends on has been decided, and what is STARTING goes on (spec 2.9).
     """
     wanted = _wanted(array, positions, NOT_STARTED)
-    handed_over = _wanted(array, positions, {Status.STARTING})
+    handed_over = [] if pending_waits else _wanted(array, positions, {Status.STARTING})
     skipped = _skipped(array, positions, [*wanted, *handed_over])
     if positions is None and (wanted or handed_over):
         array.cancelled, array.reason, array.dirty = True, reason, True

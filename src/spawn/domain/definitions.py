@@ -10,11 +10,15 @@ from enum import Enum
 from typing import Final
 
 from spawn.domain.errors import Conflict, InvalidField, NotFound, UsageError
+from spawn.domain.instants import Instant, later
 from spawn.domain.quantities import parse_cpus, parse_memory
 from spawn.domain.retries import RetryStrategy
 
 DEPRECATED_KEY: Final = "This value was submitted in a deprecated key and may conflict with the value provided by the job definition's resource requirements."
 """What AWS Batch says when `vcpus` or `memory` of an override loses to the definition's resource requirements."""
+
+KEPT_INACTIVE: Final = timedelta(days=180)
+"""How long a deregistered revision is still described (AWS Batch, `DeregisterJobDefinition`)."""
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _REFERENCE = re.compile(r"(?:arn:[a-z-]+:batch:[a-z0-9-]*:[0-9]*:job-definition/)?([A-Za-z0-9_-]{1,128})(?::([0-9]{1,9}))?")
@@ -25,6 +29,20 @@ class DefinitionStatus(Enum):
 
     ACTIVE = "ACTIVE"  #: registered
     INACTIVE = "INACTIVE"  #: deregistered: still described, never used again
+
+
+class DefinitionType(Enum):
+    """How many hosts a job of the definition runs on."""
+
+    CONTAINER = "container"  #: one
+    MULTINODE = "multinode"  #: several at once; kept and described, but not run here
+
+
+class Orchestration(Enum):
+    """What AWS would run the containers of a definition with."""
+
+    ECS = "ECS"  #: containers of one task
+    EKS = "EKS"  #: a pod; kept and described, but not run here
 
 
 class ResourceType(Enum):
@@ -66,12 +84,11 @@ class Requirements:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Container:
-    """The container properties of a definition. What spawn does not use is kept in `rest`, to be shown again."""
+    """What of a definition's container can be overridden. All of its members are in the definition's `shown`."""
 
     command: tuple[str, ...] = ()  #: empty: the image's own, which a runner of processes does not have
     environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     requirements: Requirements = field(default_factory=Requirements)
-    rest: Mapping[str, object] = field(default_factory=dict, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,14 +98,19 @@ class JobDefinition:
     name: str
     revision: int
     status: DefinitionStatus = DefinitionStatus.ACTIVE
-    container: Container
+    type: DefinitionType = DefinitionType.CONTAINER
+    orchestration: Orchestration = Orchestration.ECS
+    container: Container | None  #: None: what it describes does not run here
     parameters: Mapping[str, str] = field(default_factory=dict)
     retry: RetryStrategy | None = None
     timeout: timedelta | None = None
     scheduling_priority: int | None = None
-    propagate_tags: bool = False
+    propagate_tags: bool | None = None
     platform_capabilities: tuple[str, ...] = ()
+    consumables: Mapping[str, int] = field(default_factory=dict)  #: what each child takes of consumable resources, by name
     tags: Mapping[str, str] = field(default_factory=dict)
+    deregistered_at: Instant | None = None
+    shown: Mapping[str, object] = field(default_factory=dict, repr=False)  #: its properties as they were given, to be shown again
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
@@ -101,9 +123,16 @@ class JobDefinition:
         """`NAME:REVISION`, which means this revision alone."""
         return f"{self.name}:{self.revision}"
 
-    def deregistered(self) -> JobDefinition:
-        """The same revision, INACTIVE. Again: no difference."""
-        return replace(self, status=DefinitionStatus.INACTIVE)
+    @property
+    def gone_at(self) -> Instant | None:
+        """When it stops being described: 180 days after it was deregistered."""
+        return None if self.deregistered_at is None else later(self.deregistered_at, KEPT_INACTIVE)
+
+    def deregistered(self, at: Instant) -> JobDefinition:
+        """The same revision, INACTIVE. Again: no difference, and the first time counts."""
+        if self.status is DefinitionStatus.INACTIVE:
+            return self
+        return replace(self, status=DefinitionStatus.INACTIVE, deregistered_at=at)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,10 +173,10 @@ class DefinitionReference:
 
     @classmethod
     def parse(cls, text: str) -> DefinitionReference:
-        """Read `NAME`, `NAME:REVISION`, or an ARN of either; InvalidField else."""
+        """Read `NAME`, `NAME:REVISION`, or an ARN of either; anything else is refused in AWS's words."""
         match = _REFERENCE.fullmatch(text)
         if match is None:
-            raise InvalidField("jobDefinition", f"'{text[:200]}' is not a job definition: write NAME, NAME:REVISION or an ARN")
+            raise UsageError(f"Provided name {text[:200]} is not supported pattern[a-zA-Z_0-9-]{{1,128}}")
         return cls(name=match[1], revision=None if match[2] is None else int(match[2]))
 
     def __str__(self) -> str:
@@ -159,15 +188,25 @@ def next_revision(given: Iterable[int]) -> int:
     return max(given, default=0) + 1
 
 
-def find_definition(definitions: Iterable[JobDefinition], reference: DefinitionReference) -> JobDefinition:
-    """The revision that a submission means: the one it names, or the latest active one. NotFound; Conflict when it is INACTIVE."""
-    named = [one for one in definitions if one.name == reference.name and reference.revision in (None, one.revision)]
-    if not named:
-        raise NotFound(f"There is no job definition '{reference}'")
+def find_definition(definitions: Iterable[JobDefinition], reference: DefinitionReference, *, now: Instant) -> JobDefinition:
+    """The revision that a submission means: the one it names, or the latest active one. NotFound; Conflict when it is INACTIVE.
+
+    One that was deregistered more than 180 days ago is not there any more.
+    """
+    named = [one for one in definitions if one.name == reference.name and reference.revision in (None, one.revision) and not is_gone(one, now)]
     active = [one for one in named if one.status is DefinitionStatus.ACTIVE]
-    if not active:
-        raise Conflict(f"Job definition '{reference}' is INACTIVE: register a new revision")
-    return max(active, key=lambda one: one.revision)
+    if active:
+        return max(active, key=lambda one: one.revision)
+    if reference.revision is None:
+        raise NotFound(f"JobDefinition name {reference} does not exist or is not in ACTIVE status")
+    if named:
+        raise Conflict(f"JobDefinition {reference} is not in ACTIVE status, but INACTIVE: register a new revision")
+    raise NotFound(f"JobDefinition {reference} not found.")
+
+
+def is_gone(definition: JobDefinition, now: Instant) -> bool:
+    """Whether a revision was deregistered so long ago that it is described no more."""
+    return definition.gone_at is not None and definition.gone_at <= now
 
 
 def check_deregister(reference: DefinitionReference) -> int:
@@ -180,7 +219,7 @@ def check_deregister(reference: DefinitionReference) -> int:
 def merge(definition: JobDefinition, overrides: Overrides) -> Merged:
     """Put a submission over its definition: the command, retry strategy and timeout replace; the environment and parameters go by name,
     the resources by type, and what only the definition has stays. Then parameters are put into the command (`substitute`)."""
-    container = definition.container
+    container = definition.container or Container()
     parameters = {**definition.parameters, **overrides.parameters}
     command = container.command if overrides.command is None else overrides.command
     requirements, lost = container.requirements.overridden(overrides.requirements)
@@ -222,3 +261,5 @@ def _check_amount(kind: ResourceType, amount: str) -> None:
         parse_cpus(amount, field=field)
     elif not (amount.isascii() and amount.isdigit() and int(amount[:12]) > 0):
         raise InvalidField(field, f"'{amount[:60]}' is not a whole number above 0{' of MiB' if kind is ResourceType.MEMORY else ''}")
+    elif kind is ResourceType.MEMORY:
+        parse_memory(amount, field=field)

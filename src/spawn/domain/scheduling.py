@@ -1,13 +1,13 @@
-"""Who goes next: a pure function of the waiting work, the work under way and the capacity (design, section 10)."""
+"""What the scheduler weighs: capacity, and the place of each array in it (design, section 10)."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Final
 
 from spawn.domain.ids import ArrayKey
+from spawn.domain.instants import Instant
 from spawn.domain.jobs import Demand
 
 AHEAD_S: Final = 0.25
@@ -19,7 +19,7 @@ MOST_AHEAD: Final = 4000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What a compute environment has in all: thousandths of a vCPU and MiB."""
+    """What a host has in all: thousandths of a vCPU and MiB."""
 
     cpus: int
     memory: int
@@ -36,61 +36,71 @@ class Capacity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """One array's place in the queue: what waits, what is handed over and has not begun, what runs."""
+    """One array's place: what of it waits, what is handed over and has not begun, what runs, and in which compute environments."""
 
     key: ArrayKey
+    queue: str
+    share: str = ""  #: its share identifier; empty where nobody shares
     demand: Demand
+    consumables: Mapping[str, int] = field(default_factory=dict)  #: what each child takes of consumable resources
+    priority: int = 0  #: within its share, the highest first
+    created_at: Instant
+    serial: int = 0  #: tells those apart that were submitted in the same millisecond
     runnable: int
     starting: int
     running: int
+    placed: Mapping[str, int] = field(default_factory=dict)  #: children starting and running, by compute environment
     max_concurrent: int | None
     duration_s: float | None  #: mean of its latest attempts, None before the first has ended
 
 
-def dispatch(standings: Iterable[Standing], capacity: Capacity) -> list[tuple[ArrayKey, int]]:
-    """How many children of each array to hand over now, in the order given: first come, first served.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Load:
+    """What all attempts under way take together: thousandths of a vCPU, MiB, and units of consumable resources."""
 
-    What does not fit ends the round, so that a large child is not passed by for ever; an array at its own cap, and one that can never fit, is passed over.
-    Beyond the free room, `AHEAD_S` of work waits at the provider, so that a slot that comes free is taken at once; nothing of an array of which no attempt
-    has ended yet, since that may take days.
-    """
-    standings = list(standings)
-    room = capacity.cpus - sum((s.running + s.starting) * s.demand.cpus for s in standings)
-    memory = capacity.memory - sum((s.running + s.starting) * s.demand.memory for s in standings)
-    backlog = sum(s.starting for s in standings)
-    ahead = AHEAD_S * capacity.cpus / 1000 - _waiting_seconds(standings, capacity)
-    chosen: list[tuple[ArrayKey, int]] = []
-    for standing in standings:
-        if not standing.runnable or not capacity.holds(standing.demand):
-            continue
-        slots = capacity.slots(standing.demand)
-        at_once = slots if standing.max_concurrent is None else min(slots, standing.max_concurrent)
-        each_s = math.inf if standing.duration_s is None else max(standing.duration_s, 1e-5)
-        cost = each_s * max(standing.demand.cpus, 1) / 1000
-        now = _fitting(standing, room, memory)
-        spare = max(0, min(int(max(0.0, ahead) / cost), MOST_AHEAD - backlog))
-        limit = max(0, at_once + int(AHEAD_S * at_once / each_s) - standing.starting - standing.running)
-        count = min(standing.runnable, now + spare, limit)
-        if count:
-            chosen.append((standing.key, count))
-            room -= count * standing.demand.cpus
-            memory -= count * standing.demand.memory
-            ahead -= max(0, count - now) * cost if count > now else 0.0
-            backlog += count
-        if count < standing.runnable and count < limit:
-            break
-    return chosen
+    cpus: int
+    memory: int
+    starting: int  #: attempts handed over that have not begun
+    waiting_s: float  #: the vCPU-seconds of what is handed over beyond what runs at once
+    by_environment: Mapping[str, int]  #: thousandths of a vCPU
+    by_share: Mapping[tuple[str, str], int]  #: thousandths of a vCPU by queue and share
+    taken: Mapping[str, int]  #: units of each consumable resource, that of a kind which is used up for ever included
 
-
-def _fitting(standing: Standing, room: int, memory: int) -> int:
-    by_cpus = max(0, room) // standing.demand.cpus if standing.demand.cpus else standing.runnable
-    by_memory = max(0, memory) // standing.demand.memory if standing.demand.memory else standing.runnable
-    return min(by_cpus, by_memory)
+    @classmethod
+    def of(cls, under_way: Iterable[Standing], host: Capacity) -> Load:
+        """The load of these arrays on a host."""
+        standings = list(under_way)
+        environments: dict[str, int] = {}
+        shares: dict[tuple[str, str], int] = {}
+        taken: dict[str, int] = {}
+        for s in standings:
+            for name, count in s.placed.items():
+                environments[name] = environments.get(name, 0) + count * s.demand.cpus
+            children = s.running + s.starting
+            owner = (s.queue, s.share)
+            shares[owner] = shares.get(owner, 0) + children * s.demand.cpus
+            for name, quantity in s.consumables.items():
+                taken[name] = taken.get(name, 0) + children * quantity
+        return cls(
+            cpus=sum((s.running + s.starting) * s.demand.cpus for s in standings),
+            memory=sum((s.running + s.starting) * s.demand.memory for s in standings),
+            starting=sum(s.starting for s in standings),
+            waiting_s=_waiting_seconds(standings, host),
+            by_environment=environments,
+            by_share=shares,
+            taken=taken,
+        )
 
 
-def _waiting_seconds(standings: Iterable[Standing], capacity: Capacity) -> float:
-    """The vCPU-seconds of what is handed over beyond what runs at once."""
-    free = capacity.cpus - sum(s.running * s.demand.cpus for s in standings)
+def fitting(demand: Demand, *, cpus: int, memory: int, most: int) -> int:
+    """How many children of this kind go into the room that is left, at most so many."""
+    by_cpus = max(0, cpus) // demand.cpus if demand.cpus else most
+    by_memory = max(0, memory) // demand.memory if demand.memory else most
+    return min(by_cpus, by_memory, most)
+
+
+def _waiting_seconds(standings: Iterable[Standing], host: Capacity) -> float:
+    free = host.cpus - sum(s.running * s.demand.cpus for s in standings)
     seconds = 0.0
     for s in standings:
         each_s = (s.duration_s or 0.0) * s.demand.cpus / 1000

@@ -6,7 +6,7 @@ Every check passes in silence, or raises UsageError or InvalidField.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from datetime import timedelta
 from typing import Final
 
@@ -30,6 +30,15 @@ MAX_TAG_KEY: Final = 128
 MAX_TAG_VALUE: Final = 256
 """Most characters of a tag's value."""
 
+MAX_CONSUMABLES: Final = 5
+"""Most consumable resources that a job takes of."""
+
+MAX_OVERRIDES: Final = 8192
+"""Most characters of the JSON of a job's container overrides; a job with more is accepted, and fails (spec 2.8)."""
+
+MAX_SHARES: Final = 500
+"""Most share identifiers of the unfinished jobs of one queue."""
+
 MAX_REASON: Final = 1024
 """Most characters of the reason of CancelJob and TerminateJob."""
 
@@ -38,6 +47,9 @@ BATCH_MIN_TIMEOUT: Final = timedelta(seconds=60)
 
 OWN_TAGS: Final = ("array:", "spawn:", "aws:")
 """Beginnings of tag keys that spawn or AWS sets."""
+
+EC2: Final = "EC2"
+"""The capability of jobs whose definition states none."""
 
 _JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _LAUNCH_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
@@ -117,10 +129,47 @@ def check_share(share_identifier: str | None, priority: int | None, *, fair_shar
     check_priority(priority)
 
 
-def check_priority(priority: int | None) -> None:
+def check_share_count(share: str, others: Iterable[str | None]) -> None:
+    """Refuse a share identifier that would be the 501st of the unfinished jobs of its queue; `others` is read no further than need be."""
+    active: set[str] = set()
+    for other in others:
+        if other == share:
+            return
+        if other is not None:
+            active.add(other)
+    if len(active) >= MAX_SHARES:
+        raise UsageError(f"shareIdentifier: '{share}' would be one more than the {MAX_SHARES} that the unfinished jobs of a job queue can have")
+
+
+def check_consumables(names: Sized) -> None:
+    """Refuse more than five consumable resources."""
+    if len(names) > MAX_CONSUMABLES:
+        raise InvalidField("consumableResourceList", f"{len(names)} resources are more than the {MAX_CONSUMABLES} that a job can take of")
+
+
+def check_capability(wanted: Iterable[str], offered: Iterable[frozenset[str]]) -> None:
+    """Refuse, in AWS's words, a job of which no compute environment of its queue has a capability; one that states none wants EC2."""
+    wanted = tuple(wanted) or (EC2,)
+    if not any(capabilities.intersection(wanted) for capabilities in offered):
+        raise UsageError(f"Job Queue is attached to Compute Environment that can not run Jobs with capability {wanted[0]}.")
+
+
+def why_doomed(*, overrides: int, tags: int) -> str | None:
+    """Why a job is accepted and yet fails before it runs: overrides of more than 8192 characters, or more than 50 tags with those of its definition.
+
+    `tags` counts those that would be propagated, the definition's among them. None: it may run.
+    """
+    if overrides > MAX_OVERRIDES:
+        return f"Container Overrides length must be at most {MAX_OVERRIDES}"
+    if tags > MAX_TAGS:
+        return f"The tags of the job and of its job definition are {tags} together, and at most {MAX_TAGS} can be propagated"
+    return None
+
+
+def check_priority(priority: int | None, *, field: str = "schedulingPriorityOverride") -> None:
     """Refuse a scheduling priority outside 0 to 9999; None passes."""
     if priority is not None and not 0 <= priority <= 9999:
-        raise InvalidField("schedulingPriorityOverride", f"{priority} is not between 0 and 9999")
+        raise InvalidField(field, f"{priority} is not between 0 and 9999")
 
 
 def check_reason(reason: str) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from datetime import timedelta
 
-from spawn.domain.arrays import ArrayJob, UnderWay
+from spawn.domain.arrays import ArrayJob
+from spawn.domain.children import UnderWay
 from spawn.domain.instances import OnComplete, deadline, state_of
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job

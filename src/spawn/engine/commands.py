@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 
@@ -14,10 +13,12 @@ from spawn.domain.errors import Conflict, InvalidField, NotFound
 from spawn.domain.ids import ArrayKey, AttemptId, JobId, new_job_id
 from spawn.domain.instants import Instant, later, to_datetime
 from spawn.domain.jobs import Job
+from spawn.domain.queues import DEFAULT_QUEUE, may_submit
 from spawn.domain.states import NOT_STARTED, UNDER_WAY, Status
 from spawn.engine.records import InstanceEnd, KeptInstance
 from spawn.engine.state import EngineState
 from spawn.engine.submission import Submission, Surroundings, make_job
+from spawn.engine.taking import free_key, random_key, take, targets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,25 +38,17 @@ class Changed:
     skipped: Mapping[str, tuple[int, ...]]
 
 
-def random_key() -> ArrayKey:
-    """Ten random hex digits."""
-    return ArrayKey(secrets.token_hex(5))
-
-
 def submit(state: EngineState, submission: Submission, depends_on: tuple[Dependency, ...], *, draw_key: Callable[[], ArrayKey] = random_key) -> Submitted:
     """Take a job: all of it is checked before anything is kept. With `dry_run` nothing is kept."""
-    targets = {d.job: _target(state, d.job) for d in depends_on if d.job is not None}
+    may_submit(state.catalog.queues[DEFAULT_QUEUE])
+    targets = targets_of(state, depends_on)
+    _refuse_unknown(depends_on, targets)
     around = Surroundings(capacity=state.provider.capacity(), features=state.provider.features(), targets=targets)
-    key = draw_key()
-    while state.store.array_by_key(key) is not None or key in state.book.by_key:
-        key = draw_key()
-    job, notes = make_job(submission, depends_on, around, job=_new_id(state, submission), key=key, at=state.now)
+    job, notes = make_job(submission, depends_on, around, job=_new_id(state, submission), key=free_key(state, draw_key), at=state.now)
     state.adopt_dependencies(job)
     _refuse_failed_children(state, job)
     if not submission.dry_run:
-        statuses = {job_id: targets[job_id].status for job_id in job.waits.whole}
-        array = state.book.submit(job, statuses=statuses, at=state.now, max_concurrent=submission.max_concurrent)
-        state.batch.jobs.append(array)
+        take(state, job, targets, max_concurrent=submission.max_concurrent)
     return Submitted(job=job, notes=notes)
 
 
@@ -64,14 +57,10 @@ def in_sequence(submission: Submission) -> tuple[Dependency, ...]:
     return (Dependency(type=DependencyType.SEQUENTIAL),) if submission.sequential else ()
 
 
-def _target(state: EngineState, job: JobId) -> Target:
-    array = state.book.by_id.get(job)
-    if array is not None:
-        return Target(job=job, status=array.parent_status, indexes=array.job.indexes)
-    target = state.store.target(job)
-    if target is None:
-        raise NotFound(f"--depends-on: there is no array or job '{job}'")
-    return target
+def _refuse_unknown(depends_on: Iterable[Dependency], targets: Mapping[JobId, Target]) -> None:
+    for dependency in depends_on:
+        if dependency.job is not None and dependency.job not in targets:
+            raise NotFound(f"--depends-on: there is no array or job '{dependency.job}'")
 
 
 def _refuse_failed_children(state: EngineState, job: Job) -> None:
@@ -91,12 +80,12 @@ def _new_id(state: EngineState, submission: Submission) -> JobId:
         taken = state.take_id()
 
 
-def cancel(state: EngineState, job: JobId, positions: Sequence[int] | None, *, reason: str, dry_run: bool) -> Changed:
-    """Fail what has not started; what runs goes on."""
+def cancel(state: EngineState, job: JobId, positions: Sequence[int] | None, *, reason: str, dry_run: bool, pending_waits: bool = False) -> Changed:
+    """Fail what has not started; what runs goes on. `pending_waits`: as AWS Batch does it (`control.cancel`)."""
     array = _known(state, job)
     if dry_run:
         return _would(array, positions, NOT_STARTED | {Status.STARTING})
-    change = control.cancel(state.book, array, positions, reason=reason, at=state.now, pending_waits=False)
+    change = control.cancel(state.book, array, positions, reason=reason, at=state.now, pending_waits=pending_waits)
     if change.call_back:
         state.acts.append(lambda: state.provider.drop(change.call_back))
     return Changed(job=array.job, positions=change.positions, skipped=change.skipped)
@@ -123,6 +112,8 @@ def terminate(state: EngineState, job: JobId, positions: Sequence[int] | None, *
 def retry(state: EngineState, job: JobId, positions: Sequence[int], *, dry_run: bool) -> Changed:
     """Run settled children again, under the same id and their next attempt number."""
     array = _known(state, job)
+    if array.job.queue not in state.catalog.queues:
+        raise Conflict(f"the job queue '{array.job.queue}' of {job} was deleted: nothing of it can run again until a queue of this name is made")
     state.adopt_dependencies(array.job)
     so_far = state.store.attempts_made(array.job.key)
     made = {position: so_far.get(position, 0) for position in positions}

@@ -6,8 +6,9 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import Catalog
+from spawn.domain.children import ChildRecord
 from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
@@ -17,7 +18,7 @@ from spawn.domain.queues import ComputeEnvironment
 from spawn.domain.scheduling import Capacity
 from spawn.domain.states import Status
 from spawn.engine.news import News
-from spawn.engine.records import Batch, JobRow, KeptInstance
+from spawn.engine.records import Batch, Head, JobRow, KeptInstance
 
 
 class Provider(Protocol):
@@ -105,6 +106,12 @@ class Store(Protocol):
     def revisions(self, name: str) -> list[JobDefinition]:
         """All revisions of a job definition, the newest first."""
 
+    def share_uses(self) -> dict[tuple[str, str], tuple[float, Instant]]:
+        """What the shares of queues had used, in decayed vCPU-seconds, and up to when, by queue and share."""
+
+    def heads(self) -> dict[str, Head]:
+        """Who has been at the head of a queue and cannot run, by queue."""
+
     def trash(self) -> list[str]:
         """Directories of forgotten arrays that are still to be deleted."""
 
@@ -127,6 +134,9 @@ class Records(Protocol):
     def job(self, job: JobId) -> JobRow | None:
         """One job."""
 
+    def jobs(self, query: str, parameters: Sequence[object] | dict[str, object]) -> list[JobRow]:
+        """The jobs that a query named in store/queries.sql finds, in its order."""
+
     def last_job(self) -> JobRow | None:
         """The newest job."""
 
@@ -147,6 +157,9 @@ class Records(Protocol):
 
     def revisions(self, name: str) -> list[JobDefinition]:
         """All revisions of a job definition, the newest first."""
+
+    def definitions(self, query: str, parameters: Sequence[object] | dict[str, object]) -> list[JobDefinition]:
+        """The revisions of job definitions that a query named in store/queries.sql finds, in its order."""
 
     def rows(self, key: ArrayKey) -> Iterator[tuple[int, ChildRecord]]:
         """The rows of the children that have moved by themselves, by position."""

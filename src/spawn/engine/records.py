@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import Resource
 from spawn.domain.definitions import JobDefinition
+from spawn.domain.fairshare import ShareUse
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
@@ -50,6 +51,15 @@ class InstanceEnd(NamedTuple):
     ends_at: Instant | None
 
 
+class Head(NamedTuple):
+    """The child at the head of a queue that stays RUNNABLE for a reason that `jobStateTimeLimitActions` may name, and since when."""
+
+    key: ArrayKey
+    position: int
+    reason: str
+    since: Instant
+
+
 @dataclass(slots=True)
 class Batch:
     """Everything one turn of the loop writes down, committed as one."""
@@ -65,11 +75,17 @@ class Batch:
     resources: list[Resource] = field(default_factory=list)  #: queues, environments and so on that are new or changed
     resources_removed: list[Resource] = field(default_factory=list)
     retagged: list[Job] = field(default_factory=list)  #: jobs whose tags were changed
+    uses: dict[tuple[str, str], ShareUse | None] = field(default_factory=dict)  #: what shares of queues have used; None: to be forgotten
+    heads: dict[str, Head | None] = field(default_factory=dict)  #: who is at the head of a queue and cannot run; None: nobody any more
 
     @classmethod
     def empty(cls) -> Batch:
         """Nothing to write."""
         return cls([], [], [], [], [], [], None)
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing to write."""
+        return self.place is None and not any(getattr(self, part.name) for part in fields(self))
 
 
 class KeptInstance(NamedTuple):

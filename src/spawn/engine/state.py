@@ -3,37 +3,27 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.book import JobBook
 from spawn.domain.catalog import Catalog, Resource
+from spawn.domain.control import cancel
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instances import OnComplete
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
-from spawn.domain.queues import LOCAL_ENVIRONMENT, ComputeEnvironment
-from spawn.domain.scheduling import Standing, dispatch
+from spawn.domain.placement import CANCELED_BY_LIMIT
+from spawn.domain.queues import INSUFFICIENT_CAPACITY, JobQueue
 from spawn.domain.states import SETTLED, InstanceState, Status
 from spawn.engine.attempts import outcome_of, record_of
 from spawn.engine.news import AllLost, Dropped, Ended, Lost, ProviderEvent, Started
+from spawn.engine.placement import Occupancy, Scheduler, Start
 from spawn.engine.ports import Provider, Store
 from spawn.engine.records import AttemptRecord, Batch, InstanceEnd, LateExit
-
-_SMOOTHING = 0.2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Usage:
-    """Children that run and that wait for room, and what those that run take: thousandths of a vCPU and MiB."""
-
-    running: int
-    waiting: int
-    cpus: int
-    memory: int
+from spawn.engine.resuming import hand_over_again
 
 
 class EngineState:
@@ -46,14 +36,15 @@ class EngineState:
         self.now = Instant(0)
         self.batch = Batch.empty()
         self.catalog = Catalog()
-        self.starts: list[tuple[ArrayJob, list[tuple[int, int]], ComputeEnvironment]] = []
+        self.scheduler = Scheduler(self.book)
+        self.starts: list[Start] = []
         self.acts: list[Callable[[], None]] = []
-        self._durations: dict[ArrayKey, float] = {}
         self._gone: deque[str] = deque()  #: directories deleted by other threads
         self._loaded = False
         self._acted = True
         self._place: str | None = None
         self._next_end: Instant | None = None
+        self._next_limit: Instant | None = None
         self._id_second, self._ids = 0.0, 0
 
     # --- a turn, step by step -----------------------------------------------------------------------------------------
@@ -79,37 +70,28 @@ class EngineState:
         return news.more
 
     def hand_over(self) -> None:
-        """Move to STARTING what the provider is to run next; it hears of it after the commit."""
-        standings = [self._standing(array) for array in self.book.by_key.values() if array.count(Status.RUNNABLE) or array.under_way]
-        if not any(standing.runnable for standing in standings):
-            return
-        for key, count in dispatch(standings, self.provider.capacity()):
-            array = self.book.by_key[key]
-            environment = self.catalog.environments[LOCAL_ENVIRONMENT]
-            self.starts.append((array, self.book.claim(array, count, environment.name), environment))
+        """Move to STARTING what the provider is to run next; it hears of it after the commit. Cancel what was at the head of its queue for too long."""
+        host = self.provider.capacity()
+        self.starts = self.scheduler.place(self.catalog, host, self.now)
+        for resource in self.scheduler.used_up(self.starts, self.catalog):
+            self.put(resource)
+        late = self.scheduler.overdue(self.catalog, host, self.now)
+        for array, position, reason in late:
+            # what can never run is as misplaced in all its children; what only found no room may find some for the next one
+            positions = [position] if reason == INSUFFICIENT_CAPACITY and array.job.is_array else None
+            cancel(self.book, array, positions, reason=CANCELED_BY_LIMIT + reason, at=self.now, pending_waits=True)
+        self._next_limit = self.now if late else self.scheduler.next_limit(self.catalog)
 
     def commit(self) -> None:
         """Write everything that this turn changed, as one."""
-        self.batch.arrays = [array for array in self.book.by_key.values() if array.dirty or array.changed]
         batch = self.batch
-        if any(
-            (
-                batch.arrays,
-                batch.attempts,
-                batch.late,
-                batch.instances,
-                batch.removed,
-                batch.definitions,
-                batch.resources,
-                batch.resources_removed,
-                batch.retagged,
-                batch.place is not None,
-            )
-        ):
+        batch.arrays = self.book.unwritten()
+        batch.uses = {owner: self.scheduler.uses.get(owner) for owner in self.scheduler.changed_uses}
+        batch.heads = {queue: self.scheduler.heads.get(queue) for queue in self.scheduler.changed_heads}
+        if not batch.is_empty():
             self.store.commit(batch)
-        for array in batch.arrays:
-            array.dirty = False
-            array.changed.clear()
+        self.scheduler.written(self.catalog)
+        self.book.written()
         if batch.place is not None:
             self._place = batch.place
         if batch.instances or batch.attempts or batch.removed:
@@ -119,7 +101,7 @@ class EngineState:
         """Tell the provider what has been written down."""
         if self.provider.connect(wake) or not self._acted:
             self._acted = False
-            self._hand_over_again()
+            hand_over_again(self.book, self.catalog, self.provider)
         else:
             self._acted = False
             for array, attempts, environment in self.starts:
@@ -130,7 +112,7 @@ class EngineState:
         if self.batch.place is not None:
             self.provider.acknowledge(self.batch.place)
         for array in self.book.evict_settled():
-            self._durations.pop(array.job.key, None)
+            self.scheduler.forget(array)
             self.provider.forget(array.job.key)
         self._acted = True
 
@@ -153,6 +135,7 @@ class EngineState:
             return
         if isinstance(event, Dropped):
             self.book.dropped(attempt, event.at)
+            self.scheduler.ended(array, event.at, None, self.catalog)
             return
         outcome = outcome_of(event, under_way, attempt.instance_id, array.job)
         self._record_end(event, array, attempt, outcome)
@@ -163,8 +146,7 @@ class EngineState:
         self.book.ended(attempt, outcome, event.at)
         record = self._settle_instance(array, attempt, record)
         self.batch.attempts.append(record)
-        if under_way.started_at is not None:
-            self._note_duration(attempt.key, (event.at - under_way.started_at) / 1000)
+        self.scheduler.ended(array, event.at, under_way.started_at, self.catalog)
 
     def _settle_instance(self, array: ArrayJob, attempt: AttemptId, record: AttemptRecord) -> AttemptRecord:
         """Have the provider end what an array's instances would otherwise be kept for; another attempt gets an instance of its own."""
@@ -186,10 +168,6 @@ class EngineState:
             if waiting:
                 self.acts.append(partial(self.provider.drop, waiting))
 
-    def _note_duration(self, key: ArrayKey, seconds: float) -> None:
-        before = self._durations.get(key)
-        self._durations[key] = seconds if before is None else before + _SMOOTHING * (seconds - before)
-
     def _lose_everything(self, at: Instant) -> None:
         for array in list(self.book.by_key.values()):
             for position, under_way in list(array.under_way.items()):
@@ -200,52 +178,13 @@ class EngineState:
         """Whether nothing waits, nothing runs, nothing is kept, and nothing of this turn is still to be done."""
         return all(array.settled and not array.under_way for array in self.book.by_key.values()) and self._next_end is None and not self.acts
 
-    def usage(self) -> Usage:
+    def usage(self) -> Occupancy:
         """What runs and waits at this moment, and what that takes."""
-        arrays = self.book.by_key.values()
-        running = [(array.count(Status.RUNNING), array.job.demand) for array in arrays]
-        return Usage(
-            running=sum(count for count, _ in running),
-            waiting=sum(array.count(status) for array in arrays for status in (Status.RUNNABLE, Status.STARTING)),
-            cpus=sum(count * demand.cpus for count, demand in running),
-            memory=sum(count * demand.memory for count, demand in running),
-        )
+        return self.scheduler.occupancy(self.catalog)
 
-    # --- what waits ---------------------------------------------------------------------------------------------------
-
-    def _standing(self, array: ArrayJob) -> Standing:
-        job = array.job
-        return Standing(
-            key=job.key,
-            demand=job.demand,
-            runnable=array.count(Status.RUNNABLE),
-            starting=array.count(Status.STARTING),
-            running=array.count(Status.RUNNING),
-            max_concurrent=array.max_concurrent,
-            duration_s=self._durations.get(job.key),
-        )
-
-    def _hand_over_again(self) -> None:
-        """Tell a provider that is new, or was away, all that the store says of attempts under way; what it knows already it passes over."""
-        for array in self.book.by_key.values():
-            waiting = sorted((position, under_way.attempt) for position, under_way in array.under_way.items() if under_way.started_at is None)
-            if waiting:
-                self._start_again(array, waiting)
-            if waiting and (array.cancelled or array.halted):
-                self.provider.drop([AttemptId(array.job.key, position, attempt) for position, attempt in waiting])
-            for position, under_way in array.under_way.items():
-                if under_way.ends_at is not None:
-                    self.provider.extend([AttemptId(array.job.key, position, under_way.attempt)], under_way.ends_at)
-            stopping = [AttemptId(array.job.key, position, u.attempt) for position, u in array.under_way.items() if u.stopping is not None]
-            if stopping:
-                self.provider.stop(stopping, grace_s=array.job.grace.total_seconds())
-
-    def _start_again(self, array: ArrayJob, attempts: Iterable[tuple[int, int]]) -> None:
-        by_environment: dict[str, list[tuple[int, int]]] = {}
-        for position, attempt in attempts:
-            by_environment.setdefault(array.under_way[position].environment, []).append((position, attempt))
-        for name, placed in by_environment.items():
-            self.provider.start(array, placed, self.catalog.environment(name))
+    def consumption(self) -> Mapping[str, int]:
+        """How much attempts under way have of each consumable resource that they will give back."""
+        return self.scheduler.consumption(self.catalog)
 
     # --- instances ----------------------------------------------------------------------------------------------------
 
@@ -273,10 +212,9 @@ class EngineState:
                 self.end_instances(array, attempts)
 
     def seconds_to_next_end(self, now: Instant, *, at_most: float) -> float:
-        """How long until a kept instance ends, at most so many seconds."""
-        if self._next_end is None:
-            return at_most
-        return min(at_most, max(0.0, (self._next_end - now) / 1000))
+        """How long until a kept instance ends, or a job has been at the head of its queue for too long; at most so many seconds."""
+        ends = [end for end in (self._next_end, self._next_limit) if end is not None]
+        return min([at_most, *(max(0.0, (end - now) / 1000) for end in ends)])
 
     # --- arrays -------------------------------------------------------------------------------------------------------
 
@@ -290,6 +228,7 @@ class EngineState:
         for array in arrays:
             if array.count(Status.SUBMITTED) or array.count(Status.PENDING):
                 self.book.admit(array, statuses=self.whole_statuses(array, forgotten=Status.SUCCEEDED), at=self.now, resumed=_has_been_released(array))
+        self.scheduler.load(self.store.share_uses(), self.store.heads(), self.catalog)
         self._place = self.store.place()
         self._next_end = self.store.next_instance_end()
         for directory in self.store.trash():
@@ -301,11 +240,15 @@ class EngineState:
         """Make a queue, compute environment, policy or consumable resource, or put it in the place of the one of its name."""
         self.catalog = self.catalog.with_(resource)
         self.batch.resources.append(resource)
+        self.batch.resources_removed = [one for one in self.batch.resources_removed if not _same(one, resource)]
 
     def remove(self, resource: Resource) -> None:
         """Let a queue, compute environment, policy or consumable resource be gone."""
         self.catalog = self.catalog.without(resource)
         self.batch.resources_removed.append(resource)
+        self.batch.resources = [one for one in self.batch.resources if not _same(one, resource)]
+        if isinstance(resource, JobQueue):
+            self.scheduler.forget_queue(resource.name)
 
     def ids_taken(self, second: float) -> int:
         """How many ids this engine has given out for jobs of this second, as far as it knows."""
@@ -347,3 +290,7 @@ class EngineState:
 def _has_been_released(array: ArrayJob) -> bool:
     """Whether its children have been free to run before: a dependency that failed when it was run again does not hold it back."""
     return bool(array.failed_attempts or any(array.count(status) for status in (Status.RUNNABLE, Status.STARTING, Status.RUNNING, Status.SUCCEEDED)))
+
+
+def _same(one: Resource, other: Resource) -> bool:
+    return type(one) is type(other) and one.name == other.name

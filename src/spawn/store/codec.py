@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -11,12 +12,14 @@ from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import Resource
 from spawn.domain.consumables import ConsumableResource
 from spawn.domain.definitions import DefinitionStatus, JobDefinition
-from spawn.domain.ids import ArrayKey
+from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.indexes import IndexSet
 from spawn.domain.jobs import Job
 from spawn.domain.policies import SchedulingPolicy
 from spawn.domain.queues import ComputeEnvironment, JobQueue
+from spawn.domain.services import QuotaShare, ServiceEnvironment
 from spawn.domain.states import Status
+from spawn.engine.records import AttemptRecord
 
 
 def _write_special(value: object) -> object:
@@ -41,6 +44,8 @@ _KINDS: Final[dict[str, tuple[type[Resource], msgspec.json.Decoder[Any]]]] = {
     "environment": (ComputeEnvironment, msgspec.json.Decoder(ComputeEnvironment, dec_hook=_read_special)),
     "policy": (SchedulingPolicy, msgspec.json.Decoder(SchedulingPolicy, dec_hook=_read_special)),
     "consumable": (ConsumableResource, msgspec.json.Decoder(ConsumableResource, dec_hook=_read_special)),
+    "service environment": (ServiceEnvironment, msgspec.json.Decoder(ServiceEnvironment, dec_hook=_read_special)),
+    "quota share": (QuotaShare, msgspec.json.Decoder(QuotaShare, dec_hook=_read_special)),
 }
 
 
@@ -61,11 +66,12 @@ def encode(value: object) -> bytes:
 
 def definition_row(definition: JobDefinition) -> tuple[object, ...]:
     """A revision's row."""
-    return definition.name, definition.revision, definition.status is DefinitionStatus.ACTIVE, encode(definition)
+    return definition.name, definition.revision, definition.status is DefinitionStatus.ACTIVE, definition.gone_at, encode(definition)
 
 
+@lru_cache(maxsize=256)
 def decode_definition(body: bytes) -> JobDefinition:
-    """The definition that `encode` wrote."""
+    """The definition that `encode` wrote. Most submissions ask for the same few."""
     return _DEFINITIONS.decode(body)
 
 
@@ -120,8 +126,37 @@ def submitted(array: ArrayJob) -> dict[str, object]:
         "queue": job.queue,
         "definition": None if job.batch is None else job.batch.definition,
         "share": None if job.batch is None else job.batch.share,
+        "consumables": json.dumps(dict(job.batch.consumables)) if job.batch is not None and job.batch.consumables else None,
         "is_array": job.is_array,
         "size": job.size,
         "created_at": job.created_at,
         "body": encode_job(job),
     }
+
+
+def attempt_key(attempt: AttemptId) -> dict[str, object]:
+    """The parameters that find an attempt's row."""
+    return {"key": key_number(attempt.key), "position": attempt.position, "attempt": attempt.attempt}
+
+
+def attempt_row(record: AttemptRecord) -> tuple[object, ...]:
+    """An ended attempt's row."""
+    outcome = record.outcome
+    return (
+        int(record.key, 16),
+        record.position,
+        record.attempt,
+        record.started_at,
+        record.stopped_at,
+        outcome.kind.value,
+        outcome.exit_code,
+        outcome.signal,
+        outcome.status_reason,
+        outcome.reason,
+        outcome.message,
+        record.cpu_s,
+        record.max_rss_kib,
+        record.instance.value,
+        record.instance_ends_at,
+        record.environment,
+    )

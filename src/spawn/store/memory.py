@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass, field
 
-from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import Catalog
+from spawn.domain.children import ChildRecord
 from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
 from spawn.domain.errors import StoreUnavailable
@@ -14,7 +15,7 @@ from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.states import InstanceState, Status
-from spawn.engine.records import AttemptRecord, Batch, KeptInstance
+from spawn.engine.records import AttemptRecord, Batch, Head, KeptInstance
 
 _KEPT = (InstanceState.RUNNING, InstanceState.STOPPED)
 
@@ -51,6 +52,8 @@ class MemoryStore:
         self._place: str | None = None
         self._catalog = Catalog()
         self._definitions: dict[tuple[str, int], JobDefinition] = {}
+        self._uses: dict[tuple[str, str], tuple[float, Instant]] = {}
+        self._heads: dict[str, Head] = {}
 
     def commit(self, batch: Batch) -> None:
         """Keep all of it, or raise StoreUnavailable and keep nothing."""
@@ -75,6 +78,16 @@ class MemoryStore:
             self._catalog = self._catalog.without(resource)
         for job in batch.retagged:
             self._jobs[job.key].job = job
+        for owner, use in batch.uses.items():
+            if use is None:
+                self._uses.pop(owner, None)
+            else:
+                self._uses[owner] = (use.amount, use.at)
+        for queue, head in batch.heads.items():
+            if head is None:
+                self._heads.pop(queue, None)
+            else:
+                self._heads[queue] = head
         self._place = batch.place or self._place
 
     def _keep(self, array: ArrayJob) -> None:
@@ -116,6 +129,14 @@ class MemoryStore:
     def revisions(self, name: str) -> list[JobDefinition]:
         """All revisions of a job definition, the newest first."""
         return [one for _, one in sorted(self._definitions.items(), reverse=True) if one.name == name]
+
+    def share_uses(self) -> dict[tuple[str, str], tuple[float, Instant]]:
+        """What the shares of queues had used, and up to when."""
+        return dict(self._uses)
+
+    def heads(self) -> dict[str, Head]:
+        """Who has been at the head of a queue and cannot run."""
+        return dict(self._heads)
 
     def forget_trash(self, path: str) -> None:
         """A directory has been deleted. Again: nothing."""

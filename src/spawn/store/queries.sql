@@ -1,8 +1,8 @@
 -- insert_job --
 -- Keep a newly submitted job; its standing follows with update_job
-INSERT INTO job (key, id, name, queue, definition, share, terminated, is_array, size, created_at, body, base, base_reason, base_at, counts, status, reason, settled, cancelled, halted,
+INSERT INTO job (key, id, name, queue, definition, share, consumables, terminated, is_array, size, created_at, body, base, base_reason, base_at, counts, status, reason, settled, cancelled, halted,
                  failed_attempts, started_at, stopped_at, max_concurrent)
-VALUES (:key, :id, :name, :queue, :definition, :share, :terminated, :is_array, :size, :created_at, :body, :base, :base_reason, :base_at, :counts, :status, :reason, :settled, :cancelled, :halted,
+VALUES (:key, :id, :name, :queue, :definition, :share, :consumables, :terminated, :is_array, :size, :created_at, :body, :base, :base_reason, :base_at, :counts, :status, :reason, :settled, :cancelled, :halted,
         :failed_attempts, :started_at, :stopped_at, :max_concurrent);
 
 -- update_job --
@@ -178,7 +178,7 @@ UPDATE job SET body = ? WHERE key = ?;
 
 -- save_definition --
 -- Keep a revision of a job definition, or what changed of it
-INSERT OR REPLACE INTO definition (name, revision, active, body) VALUES (?, ?, ?, ?);
+INSERT OR REPLACE INTO definition (name, revision, active, gone_at, body) VALUES (?, ?, ?, ?, ?);
 
 -- revisions --
 -- All revisions of a job definition, the newest first
@@ -195,3 +195,189 @@ DELETE FROM resource WHERE kind = ? AND name = ?;
 -- resources --
 -- Every queue, compute environment, scheduling policy and consumable resource
 SELECT kind, body FROM resource ORDER BY kind, name;
+
+-- last_revision --
+-- The highest revision that a name was ever given, gone ones included
+SELECT revision FROM definition WHERE name = ? ORDER BY revision DESC LIMIT 1;
+
+-- definition_of --
+-- One revision of a job definition
+SELECT body FROM definition WHERE name = ? AND revision = ?;
+
+-- active_definition --
+-- The latest active revision of a job definition
+SELECT body FROM definition WHERE name = ? AND active ORDER BY revision DESC LIMIT 1;
+
+-- definitions_of --
+-- Revisions of one job definition below a given one, the newest first
+SELECT body FROM definition
+WHERE name = :name AND revision < :before AND (gone_at IS NULL OR gone_at > :now) AND (:active IS NULL OR active = :active)
+ORDER BY revision DESC LIMIT :most;
+
+-- definitions --
+-- Job definitions after a given name and revision: by name, the newest revision first
+SELECT body FROM definition
+WHERE name >= :name AND (name > :name OR revision < :before) AND (gone_at IS NULL OR gone_at > :now) AND (:active IS NULL OR active = :active)
+ORDER BY name, revision DESC LIMIT :most;
+
+-- jobs_consuming --
+-- Jobs that take from a consumable resource (`quoted`: its name in double quotes), the oldest first, after a given one
+SELECT job.key, job.id, job.name, job.queue, job.definition, job.share, job.consumables, job.status, job.created_at, job.started_at,
+       coalesce(job.reason, c.reason, a.status_reason, job.base_reason) AS reason
+FROM job
+LEFT JOIN child c ON c.key = job.key AND c.position = 0 AND NOT job.is_array
+LEFT JOIN attempt a ON a.key = c.key AND a.position = 0 AND a.attempt = c.attempt
+WHERE job.consumables IS NOT NULL AND (job.created_at, job.key) > (:created_at, :key) AND instr(job.consumables, :quoted) > 0
+ORDER BY job.created_at, job.key LIMIT :most;
+
+-- save_share_use --
+-- Keep what a share of a queue has used, up to a time
+INSERT OR REPLACE INTO share_use (queue, share, amount, at) VALUES (?, ?, ?, ?);
+
+-- forget_share_use --
+-- A share of a queue has used nothing that counts any more
+DELETE FROM share_use WHERE queue = ? AND share = ?;
+
+-- share_uses --
+-- What the shares of queues have used
+SELECT queue, share, amount, at FROM share_use;
+
+-- save_head --
+-- Keep who is at the head of a queue and cannot run
+INSERT OR REPLACE INTO queue_head (queue, key, position, reason, since) VALUES (?, ?, ?, ?, ?);
+
+-- forget_head --
+-- Nobody at the head of a queue is kept from running any more
+DELETE FROM queue_head WHERE queue = ?;
+
+-- heads --
+-- Who is at the head of a queue and cannot run
+SELECT queue, key, position, reason, since FROM queue_head;
+
+-- consumption --
+-- How much of each consumable resource the attempts under way have taken
+SELECT taken.key AS name, sum(taken.value * (json_extract(job.counts, '$[3]') + json_extract(job.counts, '$[4]'))) AS quantity
+FROM job, json_each(job.consumables) AS taken
+WHERE NOT job.settled AND job.consumables IS NOT NULL GROUP BY taken.key HAVING quantity > 0;
+
+-- environment_use --
+-- How many thousandths of a vCPU the attempts under way take in each compute environment
+SELECT c.environment, sum(json_extract(CAST(j.body AS TEXT), '$.demand.cpus'))
+FROM job j JOIN child c ON c.key = j.key WHERE NOT j.settled AND c.status IN (3, 4) GROUP BY c.environment;
+
+-- jobs_by_ids --
+-- The jobs of these ids (a JSON list)
+SELECT * FROM job WHERE id IN (SELECT value FROM json_each(?));
+
+-- jobs_by_keys --
+-- The jobs of these keys (a JSON list)
+SELECT * FROM job WHERE key IN (SELECT value FROM json_each(?));
+
+-- children_at --
+-- The rows of the children at these places (a JSON list of key and position)
+SELECT c.key, c.position, c.status, c.attempt, c.reason, c.started_at, c.stopped_at, c.environment
+FROM json_each(?) AS place CROSS JOIN child AS c ON c.key = json_extract(place.value, '$[0]') AND c.position = json_extract(place.value, '$[1]');
+
+-- attempts_at --
+-- Every attempt that has ended of the children at these places (a JSON list of key and position)
+SELECT a.key, a.position, a.attempt, a.started_at, a.stopped_at, a.kind, a.exit_code, a.status_reason, a.reason, a.environment
+FROM json_each(?) AS place CROSS JOIN attempt AS a ON a.key = json_extract(place.value, '$[0]') AND a.position = json_extract(place.value, '$[1]')
+ORDER BY a.key, a.position, a.attempt;
+
+-- listed_jobs --
+-- Jobs of a queue in one status, the oldest first, after a given one; single jobs with how their latest attempt ended
+SELECT j.key, j.id, j.name, j.is_array, j.definition, j.share, j.status, j.created_at, j.started_at, j.stopped_at, j.counts, j.cancelled, j.terminated,
+       j.reason, j.base, j.base_reason, j.base_at, c.status AS child_status, c.attempt, c.reason AS child_reason, c.started_at AS child_started_at,
+       c.stopped_at AS child_stopped_at, a.attempt AS ended, a.started_at AS began_at, a.stopped_at AS ended_at, a.kind, a.exit_code,
+       a.status_reason, a.reason AS container_reason
+FROM job AS j
+LEFT JOIN child AS c ON c.key = j.key AND c.position = 0 AND NOT j.is_array
+LEFT JOIN attempt AS a ON a.key = c.key AND a.position = 0 AND a.attempt = c.attempt
+WHERE j.queue = :queue AND j.status = :status AND (j.created_at, j.key) > (:created_at, :key)
+ORDER BY j.created_at, j.key LIMIT :most;
+
+-- latest_listed_jobs --
+-- Jobs of a queue, the newest first, before a given one and in a span of time; single jobs with how their latest attempt ended
+SELECT j.key, j.id, j.name, j.is_array, j.definition, j.share, j.status, j.created_at, j.started_at, j.stopped_at, j.counts, j.cancelled, j.terminated,
+       j.reason, j.base, j.base_reason, j.base_at, c.status AS child_status, c.attempt, c.reason AS child_reason, c.started_at AS child_started_at,
+       c.stopped_at AS child_stopped_at, a.attempt AS ended, a.started_at AS began_at, a.stopped_at AS ended_at, a.kind, a.exit_code,
+       a.status_reason, a.reason AS container_reason
+FROM job AS j
+LEFT JOIN child AS c ON c.key = j.key AND c.position = 0 AND NOT j.is_array
+LEFT JOIN attempt AS a ON a.key = c.key AND a.position = 0 AND a.attempt = c.attempt
+WHERE j.queue = :queue AND (j.created_at, j.key) < (:created_at, :key) AND j.created_at > :after
+ORDER BY j.created_at DESC, j.key DESC LIMIT :most;
+
+-- child_positions --
+-- Where the children of a job are that have moved by themselves, from a position on: their status by position
+SELECT position, status FROM child WHERE key = :key AND position > :after ORDER BY position LIMIT :most;
+
+-- listed_children --
+-- Children of a job that have moved by themselves and are in one status, by position, with how the latest attempt of each ended
+SELECT c.position, c.status, c.attempt, c.reason, c.started_at, c.stopped_at, a.attempt AS ended, a.started_at AS began_at, a.stopped_at AS ended_at,
+       a.kind, a.exit_code, a.status_reason, a.reason AS container_reason
+FROM child AS c LEFT JOIN attempt AS a ON a.key = c.key AND a.position = c.position AND a.attempt = c.attempt
+WHERE c.key = :key AND c.status = :status AND c.position BETWEEN :low AND :high ORDER BY c.position LIMIT :most;
+
+-- begun_attempts --
+-- Attempts of a job that have begun, by position or (`sign` -1) the other way round, after a given one
+SELECT * FROM (
+    SELECT position, attempt, started_at, stopped_at FROM attempt
+    WHERE key = :key AND (:sign * position, :sign * attempt) > (:sign * :position, :sign * :attempt) AND started_at IS NOT NULL
+    UNION ALL
+    SELECT position, attempt, started_at, NULL FROM child
+    WHERE key = :key AND (:sign * position, :sign * attempt) > (:sign * :position, :sign * :attempt) AND status = 4
+)
+ORDER BY :sign * position, :sign * attempt LIMIT :most;
+
+-- begun_attempts_by_start --
+-- Attempts of a job that have begun, in the order in which they began, after a given one, and that had not ended before a time
+SELECT position, attempt, started_at, stopped_at FROM attempt
+WHERE key = :key AND (started_at, position, attempt) > (:started_at, :position, :attempt) AND stopped_at >= :since
+UNION ALL
+SELECT position, attempt, started_at, NULL FROM child
+WHERE key = :key AND (started_at, position, attempt) > (:started_at, :position, :attempt) AND status = 4
+ORDER BY started_at, position, attempt LIMIT :most;
+
+-- begun_attempt --
+-- When an attempt began and ended, if it has begun
+SELECT started_at, stopped_at FROM attempt WHERE key = :key AND position = :position AND attempt = :attempt AND started_at IS NOT NULL
+UNION ALL
+SELECT started_at, NULL FROM child WHERE key = :key AND position = :position AND attempt = :attempt AND status = 4;
+
+-- begun_attempts_by_end --
+-- Attempts of a job that have begun, by their end (`never`: they run), or (`sign` -1) the other way round, after a given one
+SELECT * FROM (
+    SELECT position, attempt, started_at, stopped_at, stopped_at AS ends_at FROM attempt
+    WHERE key = :key AND started_at IS NOT NULL AND (:sign * stopped_at, position, attempt) > (:sign * :ends_at, :position, :attempt)
+    UNION ALL
+    SELECT position, attempt, started_at, NULL, :never FROM child
+    WHERE key = :key AND status = 4 AND (:sign * :never, position, attempt) > (:sign * :ends_at, :position, :attempt)
+)
+ORDER BY :sign * ends_at, position, attempt LIMIT :most;
+
+-- definitions_of_jobs --
+-- The job definitions of all jobs
+SELECT DISTINCT coalesce(definition, 'launch:1') AS definition FROM job;
+
+-- jobs_of_definitions --
+-- Jobs of these definitions (a JSON list) that have begun, by key, in a span of keys
+SELECT key FROM job
+WHERE coalesce(definition, 'launch:1') IN (SELECT value FROM json_each(:definitions)) AND key BETWEEN :low AND :high AND started_at IS NOT NULL
+ORDER BY key LIMIT :most;
+
+-- last_jobs_of_definitions --
+-- Jobs of these definitions (a JSON list) that have begun, the highest key first, in a span of keys
+SELECT key FROM job
+WHERE coalesce(definition, 'launch:1') IN (SELECT value FROM json_each(:definitions)) AND key BETWEEN :low AND :high AND started_at IS NOT NULL
+ORDER BY key DESC LIMIT :most;
+
+-- jobs_begun --
+-- Jobs that have begun and had not ended before a time
+SELECT key, started_at, NULL AS stopped_at, coalesce(definition, 'launch:1') AS definition FROM job WHERE NOT settled AND started_at IS NOT NULL
+UNION ALL
+SELECT key, started_at, stopped_at, coalesce(definition, 'launch:1') FROM job WHERE settled AND stopped_at >= :since AND started_at IS NOT NULL;
+
+-- first_job --
+-- When the first job was submitted
+SELECT created_at FROM job ORDER BY created_at LIMIT 1;

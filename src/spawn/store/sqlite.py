@@ -9,16 +9,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from spawn.domain.arrays import ArrayJob, ChildRecord
+from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import Catalog
+from spawn.domain.children import ChildRecord
 from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
 from spawn.domain.errors import StoreUnavailable
-from spawn.domain.ids import ArrayKey, AttemptId, JobId
+from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.states import InstanceState, Status
-from spawn.engine.records import AttemptRecord, Batch, JobRow, KeptInstance
+from spawn.engine.records import Batch, Head, JobRow, KeptInstance
 from spawn.store.codec import (
+    attempt_key,
+    attempt_row,
     decode_definition,
     decode_job,
     decode_resource,
@@ -104,10 +107,10 @@ class SqliteStore:
                 key = key_number(array.job.key)
                 many(q["save_child"], [(key, position, *row) for position, row in array.changed.items()])
         if batch.attempts:
-            many(q["insert_attempt"], map(_attempt_row, batch.attempts))
+            many(q["insert_attempt"], map(attempt_row, batch.attempts))
         for late in batch.late:
             facts = {"exit_code": late.code, "signal": late.signal, "cpu_s": late.usage.cpu_s, "max_rss_kib": late.usage.max_rss_kib}
-            run(q["record_late_exit"], facts | _attempt_key(late.attempt))
+            run(q["record_late_exit"], facts | attempt_key(late.attempt))
         for attempt, state, ends_at in batch.instances:
             run(q["update_instance"], (state.value, ends_at, key_number(attempt.key), attempt.position, attempt.attempt))
         for array, directory in batch.removed:
@@ -120,6 +123,10 @@ class SqliteStore:
             run(q["delete_resource"], (kind_of(resource), resource.name))
         for job in batch.retagged:
             run(q["update_body"], (encode_job(job), key_number(job.key)))
+        for owner, use in batch.uses.items():
+            run(q["forget_share_use"], owner) if use is None else run(q["save_share_use"], (*owner, use.amount, use.at))
+        for queue, head in batch.heads.items():
+            run(q["forget_head"], (queue,)) if head is None else run(q["save_head"], (queue, key_number(head.key), *head[1:]))
         if batch.place is not None:
             run(q["set_meta"], ("place", batch.place))
 
@@ -192,13 +199,29 @@ class SqliteStore:
 
     def revisions(self, name: str) -> list[JobDefinition]:
         """All revisions of a job definition, the newest first."""
-        return [decode_definition(body) for (body,) in self.read("revisions", (name,))]
+        return self.definitions("revisions", (name,))
+
+    def definitions(self, query: str, parameters: Sequence[object] | dict[str, object]) -> list[JobDefinition]:
+        """The revisions of job definitions that a named query finds, in its order."""
+        return [decode_definition(body) for (body,) in self.read(query, parameters)]
+
+    def share_uses(self) -> dict[tuple[str, str], tuple[float, Instant]]:
+        """What the shares of queues had used, in decayed vCPU-seconds, and up to when."""
+        return {(queue, share): (amount, at) for queue, share, amount, at in self.read("share_uses")}
+
+    def heads(self) -> dict[str, Head]:
+        """Who has been at the head of a queue and cannot run."""
+        return {queue: Head(key_text(key), position, reason, since) for queue, key, position, reason, since in self.read("heads")}
 
     # --- for the doors ------------------------------------------------------------------------------------------------
 
     def job(self, job: JobId) -> JobRow | None:
         """One job and where it stands."""
         return _first(self.read("job_by_id", (job,)))
+
+    def jobs(self, query: str, parameters: Sequence[object] | dict[str, object]) -> list[JobRow]:
+        """The jobs that a named query finds, in its order."""
+        return [_job_row(row) for row in self.read(query, parameters)]
 
     def last_job(self) -> JobRow | None:
         """The newest job."""
@@ -263,30 +286,4 @@ def _job_row(row: sqlite3.Row) -> JobRow:
         started_at=row["started_at"],
         stopped_at=row["stopped_at"],
         max_concurrent=row["max_concurrent"],
-    )
-
-
-def _attempt_key(attempt: AttemptId) -> dict[str, object]:
-    return {"key": key_number(attempt.key), "position": attempt.position, "attempt": attempt.attempt}
-
-
-def _attempt_row(record: AttemptRecord) -> tuple[object, ...]:
-    outcome = record.outcome
-    return (
-        int(record.key, 16),
-        record.position,
-        record.attempt,
-        record.started_at,
-        record.stopped_at,
-        outcome.kind.value,
-        outcome.exit_code,
-        outcome.signal,
-        outcome.status_reason,
-        outcome.reason,
-        outcome.message,
-        record.cpu_s,
-        record.max_rss_kib,
-        record.instance.value,
-        record.instance_ends_at,
-        record.environment,
     )

@@ -11,7 +11,6 @@ from spawn.domain.book import DEPENDENT_FAILED
 from spawn.domain.indexes import compress
 from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job
-from spawn.domain.scheduling import Capacity
 from spawn.domain.states import NOT_STARTED, SETTLED, Status
 from spawn.engine.ports import Records
 from spawn.engine.records import JobRow
@@ -156,40 +155,3 @@ def _group(job: Job, cause: tuple[Any, ...], members: list[tuple[int, int]], tai
             "log_tail": tail(job, position, attempt) if attempt else [],
         },
     }
-
-
-def waiting_reasons(row: JobRow, records: Records, capacity: Capacity) -> list[Json]:
-    """Why the children that do not run do not run (wish 13)."""
-    statuses = {position: Status(record.status) for position, record in records.rows(row.job.key)}
-    groups: dict[str, list[int]] = {}
-    open_ones = (position for position in range(row.job.size) if statuses.get(position, row.base) in (*NOT_STARTED, Status.STARTING))
-    held = _held_by(row, records)
-    for position in open_ones:
-        groups.setdefault(_why(row, statuses.get(position, row.base), held, capacity), []).append(position)
-    return [
-        {"indexes": None if row.job.indexes is None else compress(row.job.index_at(p) for p in positions), "count": len(positions), "reason": reason}
-        for reason, positions in groups.items()
-    ]
-
-
-def _held_by(row: JobRow, records: Records) -> list[str]:
-    waits = row.job.waits
-    others = [job for job in waits.whole if (found := records.job(job)) is not None and found.status not in SETTLED]
-    return [*others, *(f"{job}:{index}" for job, index in waits.children)]
-
-
-def _why(row: JobRow, status: Status, held: list[str], capacity: Capacity) -> str:
-    if status is Status.STARTING:
-        return "has been handed to the runner and starts as soon as a slot is free"
-    if status is Status.RUNNABLE:
-        under_way = row.counts[Status.STARTING] + row.counts[Status.RUNNING]
-        if row.max_concurrent is not None and under_way >= row.max_concurrent:
-            return f"the array's own limit: at most {row.max_concurrent} at once (`spawn limit` changes it)"
-        demand = row.job.demand
-        memory = f" and {demand.memory} MiB" if demand.memory else ""
-        return f"waits for capacity: each takes {demand.cpus / 1000:g} vCPU{memory}, this machine has {capacity.cpus / 1000:g} and {capacity.memory} MiB"
-    if held:
-        return f"waits for {', '.join(held)} to succeed"
-    if row.job.waits.each:
-        return f"waits for its own index of {', '.join(row.job.waits.each)} to succeed"
-    return "waits for the index before it to succeed"

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from spawn.api.native.members import Wanted
 from spawn.api.native.service import Service
-from spawn.api.native.shapes import Asked, Limit, Stop
+from spawn.api.native.shapes import Asked, Documents, Limit, Stop
 from spawn.domain.errors import Conflict, NotFound, SpawnError, Unavailable, UsageError
 from spawn.engine.submission import Submission
 
@@ -51,6 +51,7 @@ def native_routes(service: Service, host: Host) -> list[Route]:
         Route("/v1/engine", handlers.engine),
         Route("/v1/engine/stop", handlers.stop_engine, methods=["POST"]),
         Route("/v1/arrays", handlers.submit, methods=["POST"]),
+        Route("/v1/documents", handlers.documents, methods=["POST"]),
         Route("/v1/arrays", handlers.arrays),
         Route("/v1/arrays/{ref:path}/settled", handlers.settled),
         Route("/v1/arrays/{ref:path}/failures", handlers.failures),
@@ -111,14 +112,17 @@ class _Handlers:
         return json_response(await run_in_threadpool(self._host.describe))
 
     async def stop_engine(self, request: Request) -> Response:
-        asked = await _body(request, Stop)
+        asked = await read_body(request, Stop)
         self._host.stop(asked.terminate)
         return json_response({})
 
     async def submit(self, request: Request) -> Response:
-        submission = await _body(request, Submission)
+        submission = await read_body(request, Submission)
         children = request.query_params.get("children") == "true"
         return json_response(await run_in_threadpool(self._service.submit, submission, children=children))
+
+    async def documents(self, request: Request) -> Response:
+        return json_response(await run_in_threadpool(self._service.submit_documents, await read_body(request, Documents)))
 
     async def arrays(self, request: Request) -> Response:
         query = request.query_params
@@ -143,7 +147,7 @@ class _Handlers:
         return json_response(await run_in_threadpool(self._service.why, _ref(request)))
 
     async def limit(self, request: Request) -> Response:
-        asked = await _body(request, Limit)
+        asked = await read_body(request, Limit)
         return json_response(await run_in_threadpool(self._service.limit, _ref(request), asked.max_concurrent))
 
     async def change(self, request: Request) -> Response:
@@ -151,7 +155,7 @@ class _Handlers:
         call = calls.get(request.path_params["change"])
         if call is None:
             return await _unknown(request, NotFound())
-        return json_response(await run_in_threadpool(call, _ref(request), await _body(request, Asked)))
+        return json_response(await run_in_threadpool(call, _ref(request), await read_body(request, Asked)))
 
     async def remove(self, request: Request) -> Response:
         return json_response(await run_in_threadpool(self._service.remove, _ref(request), dry_run=request.query_params.get("dry_run") == "true"))
@@ -223,7 +227,8 @@ def _number(request: Request, name: str, default: float) -> float:
     return number
 
 
-async def _body(request: Request, kind: type[T]) -> T:
+async def read_body(request: Request, kind: type[T]) -> T:
+    """The body as this type; UsageError when it is something else. An empty one is `{}`."""
     content = await request.body()
     try:
         return msgspec.json.decode(content or b"{}", type=kind)

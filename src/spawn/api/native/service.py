@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
 from spawn.api.native import arrays, logs
 from spawn.api.native.members import AttemptReader, MemberReader, Wanted
 from spawn.api.native.references import References
-from spawn.api.native.shapes import SCHEMA_VERSION, Asked, Member
+from spawn.api.native.shapes import SCHEMA_VERSION, Asked, Documents, Member
+from spawn.api.native.waiting import waiting_reasons
 from spawn.domain.errors import Conflict, UsageError
 from spawn.domain.ids import AttemptId, child_id
 from spawn.domain.indexes import compress
@@ -28,6 +29,13 @@ Json = dict[str, Any]
 _TAIL_LINES = 10
 
 
+class TakeDocuments(Protocol):
+    """Takes job files; the layer of the AWS door has it."""
+
+    def __call__(self, documents: Sequence[Mapping[str, Any]], *, parameters: Mapping[str, str], dry_run: bool) -> tuple[Sequence[Job], Sequence[str]]:
+        """Register and submit all of it, or raise what is wrong with it and keep nothing."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Service:
     """The calls of docs/api.md. Reads look at what is committed; changes go through the engine's thread."""
@@ -36,6 +44,7 @@ class Service:
     records: Records
     files: AttemptFiles
     clock: Clock
+    take_documents: TakeDocuments
 
     @property
     def _references(self) -> References:
@@ -50,13 +59,25 @@ class Service:
         depends_on += commands.in_sequence(submission)
         done = self.engine.call(lambda state: commands.submit(state, submission, depends_on))
         if submission.dry_run:
-            answer = arrays.array_object(_unborn(done.job, submission), records=self.records, directory="", now=self.clock.now(), notes=done.notes)
+            answer = arrays.array_object(
+                _unborn(done.job, submission.max_concurrent), records=self.records, directory="", now=self.clock.now(), notes=done.notes
+            )
             answer["array_id"] = ""
             return answer
         answer = self._array(self._references.job(done.job.id), notes=done.notes)
         if children:
             answer["children"] = list(_children(done.job))
         return answer
+
+    def submit_documents(self, asked: Documents) -> Json:
+        """Take job files as a whole; the answer comes after the commit."""
+        jobs, notes = self.take_documents(asked.documents, parameters=asked.parameters, dry_run=asked.dry_run)
+        if asked.dry_run:
+            now = self.clock.now()
+            arrays_ = [arrays.array_object(_unborn(job, None), records=self.records, directory="", now=now, notes=()) | {"array_id": ""} for job in jobs]
+        else:
+            arrays_ = [self._array(self._references.job(job.id)) for job in jobs]
+        return {"schema_version": SCHEMA_VERSION, "arrays": arrays_, "notes": notes}
 
     # --- arrays -------------------------------------------------------------------------------------------------------
 
@@ -87,7 +108,7 @@ class Service:
 
     def why(self, ref: str) -> Json:
         """Why the children that do not run do not run."""
-        reasons = arrays.waiting_reasons(self._references.job(ref), self.records, self.engine.provider.capacity())
+        reasons = waiting_reasons(self._references.job(ref), self.records, self.engine.provider.capacity())
         return {"schema_version": SCHEMA_VERSION, "reasons": reasons}
 
     # --- members ------------------------------------------------------------------------------------------------------
@@ -231,9 +252,9 @@ def _children(job: Job) -> Iterator[Json]:
         }
 
 
-def _unborn(job: Job, submission: Submission) -> JobRow:
+def _unborn(job: Job, max_concurrent: int | None) -> JobRow:
     counts = (job.size, 0, 0, 0, 0, 0, 0)
-    return JobRow(job, Status.SUBMITTED, None, None, counts, Status.SUBMITTED, None, False, False, None, None, submission.max_concurrent)
+    return JobRow(job, Status.SUBMITTED, None, None, counts, Status.SUBMITTED, None, False, False, None, None, max_concurrent)
 
 
 def _status(text: str) -> Status:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -59,6 +59,14 @@ class Asked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reason: str | None = None
     grace_s: float | None = None
     ttl_s: float | None = None
+    dry_run: bool = False
+
+
+class Documents(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
+    """The body of a request to take job files."""
+
+    documents: list[dict[str, Any]]
+    parameters: dict[str, str] = msgspec.field(default_factory=dict)
     dry_run: bool = False
 
 

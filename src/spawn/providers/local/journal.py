@@ -26,8 +26,8 @@ class _Line(msgspec.Struct):
     id: str = ""
     code: int | None = None
     signal: int | None = None
-    user: float = 0.0
-    system: float = 0.0
+    user: float | None = None
+    system: float | None = None
     maxrss: int | None = None
     why: str | None = None
     status: str = ""
@@ -129,7 +129,8 @@ def _event(line: _Line) -> ProviderEvent | None:
         case "started":
             return Started(attempt, at)
         case "ended":
-            return Ended(attempt, at, EndKind(line.code, line.signal, line.why), Usage(line.user + line.system, line.maxrss))
+            cpu_s = None if line.user is None or line.system is None else line.user + line.system
+            return Ended(attempt, at, EndKind(line.code, line.signal, line.why), Usage(cpu_s, line.maxrss))
         case "completed":
             return Completed(attempt, at, line.status == "success", None if line.message is None else line.message[:LONGEST_MESSAGE])
         case "refused":

@@ -94,6 +94,9 @@ class LocalProvider:
                 connection.send({"op": "shutdown", "grace_s": grace_s})
                 connection.join(grace_s + START_WITHIN_S)
         connection.close()
+        if terminate and self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(START_WITHIN_S)
         self._sweeper.shutdown()
 
     # --- what it is and tells -----------------------------------------------------------------------------------------
@@ -133,7 +136,7 @@ class LocalProvider:
             self._described.add(job.key)
         index_at = job.index_at
         children = [(position, index_at(position), attempt) for position, attempt in attempts]
-        self._send({"op": "start", "key": job.key, "compute_environment": environment.name, "children": children})
+        self._send({"op": "start", "key": job.key, "compute_environment": environment.name, "runtime": environment.runtime, "children": children})
 
     def stop(self, attempts: Collection[AttemptId], *, grace_s: float) -> None:
         """Stop what runs, drop what waits."""

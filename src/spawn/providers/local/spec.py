@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from spawn.domain.instances import OnComplete
 from spawn.domain.jobs import Job
+from spawn.machine import existing_place
+from spawn.providers.local.containers import container_of
 
 COMPUTE_ENVIRONMENT = "local"
 
@@ -23,7 +27,7 @@ def spec_of(job: Job, *, directory: Path, runner_directory: Path, max_concurrent
         "argv": None if job.work.command is None else list(job.work.command),
         "script": job.work.script,
         "environment": dict(job.work.environment),
-        "workdir": job.work.workdir,
+        "workdir": job.work.workdir or None,
         "directory": str(directory),
         "private_tmp": job.work.private_tmp,
         "visible": visible_paths(job, directory, runner_directory),
@@ -39,6 +43,7 @@ def spec_of(job: Job, *, directory: Path, runner_directory: Path, max_concurrent
         "queue": job.queue,
         "compute_environment": COMPUTE_ENVIRONMENT,
         "umask": job.work.umask,
+        "container": container_of(job),
     }
 
 
@@ -56,5 +61,17 @@ def visible_paths(job: Job, directory: Path, runner_directory: Path) -> list[str
         environment.get("VIRTUAL_ENV", ""),
     ]
     wanted += environment.get("PATH", "").split(":")
+    wanted += [place for path in _named_by(job) if (place := existing_place(path)) is not None]
     below = {path.rstrip("/") for path in wanted if path.startswith("/tmp/") and path.rstrip("/") != "/tmp"}
     return sorted(path for path in below if not any(path.startswith(f"{other}/") for other in below))
+
+
+def _named_by(job: Job) -> Iterator[str]:
+    """The paths that a Batch job names by its command, parameters and volumes: it has no directory that it was launched from."""
+    if job.batch is None:
+        return
+    yield from job.work.command or ()
+    yield from job.batch.parameters.values()
+    volumes: Any = job.batch.container.get("volumes")
+    for volume in volumes or ():
+        yield str((volume.get("host") or {}).get("sourcePath") or "")

@@ -3,18 +3,25 @@
 ALTER TABLE job ADD COLUMN queue TEXT NOT NULL DEFAULT 'default';
 ALTER TABLE job ADD COLUMN definition TEXT;
 ALTER TABLE job ADD COLUMN share TEXT;
+-- what each child takes of consumable resources, as JSON, by name
+ALTER TABLE job ADD COLUMN consumables TEXT;
 ALTER TABLE job ADD COLUMN terminated INTEGER NOT NULL DEFAULT 0;
 CREATE INDEX job_by_queue ON job (queue, created_at);
+CREATE INDEX job_consuming ON job (created_at, key) WHERE consumables IS NOT NULL;
 CREATE INDEX job_by_status ON job (queue, status, created_at);
+-- for log streams, which are looked for by their definition, and by when their jobs ended
+CREATE INDEX job_by_definition ON job (coalesce(definition, 'launch:1'), key);
+CREATE INDEX job_by_end ON job (stopped_at) WHERE settled;
 
 ALTER TABLE child ADD COLUMN environment TEXT;
 ALTER TABLE attempt ADD COLUMN environment TEXT;
 
--- One row a revision; revisions of a name count up from 1 and are never given twice.
+-- One row a revision; revisions of a name count up from 1 and are never given twice. From gone_at on it is not shown any more.
 CREATE TABLE definition (
     name     TEXT NOT NULL,
     revision INTEGER NOT NULL,
     active   INTEGER NOT NULL,
+    gone_at  INTEGER,
     body     BLOB NOT NULL,
     PRIMARY KEY (name, revision)
 ) WITHOUT ROWID;
@@ -25,4 +32,22 @@ CREATE TABLE resource (
     name TEXT NOT NULL,
     body BLOB NOT NULL,
     PRIMARY KEY (kind, name)
+) WITHOUT ROWID;
+
+-- What each share of a queue has used: decayed vCPU-seconds up to a time. Since then it has used what the attempts under way take.
+CREATE TABLE share_use (
+    queue  TEXT NOT NULL,
+    share  TEXT NOT NULL,
+    amount REAL NOT NULL,
+    at     INTEGER NOT NULL,
+    PRIMARY KEY (queue, share)
+) WITHOUT ROWID;
+
+-- The child at the head of a queue with time limits that cannot run, why, and since when.
+CREATE TABLE queue_head (
+    queue    TEXT PRIMARY KEY,
+    key      INTEGER NOT NULL,
+    position INTEGER NOT NULL,
+    reason   TEXT NOT NULL,
+    since    INTEGER NOT NULL
 ) WITHOUT ROWID;

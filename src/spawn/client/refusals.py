@@ -1,0 +1,27 @@
+"""The engine's refusals, as the failures that they were."""
+
+from __future__ import annotations
+
+import msgspec
+
+from spawn.client import wire
+from spawn.domain.errors import ERRORS_BY_CODE, SpawnError
+
+
+class _Failure(msgspec.Struct):
+    code: str
+    message: str
+
+
+class _ErrorBody(msgspec.Struct):
+    error: _Failure
+
+
+def refusal_in(answer: wire.Answer) -> SpawnError:
+    """What an answer that is no success says, to be raised."""
+    content = answer.read()
+    try:
+        failure = msgspec.json.decode(content, type=_ErrorBody).error
+    except msgspec.DecodeError:
+        return SpawnError(f"the engine answered HTTP {answer.status}: {content[:200].decode(errors='replace')}")
+    return ERRORS_BY_CODE.get(failure.code, SpawnError)(failure.message)

@@ -1,0 +1,1 @@
+"""What AWS Batch promises, asked over HTTP by boto3."""
