@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from spawn.domain.errors import InvalidField
@@ -30,11 +31,16 @@ class Caller:
     @property
     def partition(self) -> str:
         """`aws`, or what the region's beginning stands for."""
-        return next((partition for start, partition in _PARTITIONS.items() if self.region.startswith(start)), "aws")
+        return _partition_of(self.region)
 
     def arn(self, resource: str, *, service: str = "batch") -> str:
         """The ARN of `job/ID`, `job-queue/NAME` and so on."""
         return f"arn:{self.partition}:{service}:{self.region}:{self.account}:{resource}"
+
+
+@lru_cache(maxsize=64)
+def _partition_of(region: str) -> str:
+    return next((partition for start, partition in _PARTITIONS.items() if region.startswith(start)), "aws")
 
 
 Handler = Callable[[Caller, Mapping[str, Any]], Mapping[str, Any]]

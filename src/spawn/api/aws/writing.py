@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -21,9 +21,16 @@ def written_failure(code: str, message: str) -> bytes:
     return _ENCODER.encode({"__type": code, "message": message.encode(errors="replace").decode()})
 
 
+_PLAIN: Final = frozenset((str, int, bool, float))
+
+
 def _without_nothing(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {name: _without_nothing(member) for name, member in value.items() if member is not None}
-    if isinstance(value, list | tuple):
+    kind = type(value)
+    # a page of a thousand jobs has thirty thousand of these: a look at the exact type takes a quarter of the time of an isinstance with Mapping
+    if kind in _PLAIN:
+        return value
+    if kind is dict or isinstance(value, Mapping):
+        return {name: member if type(member) in _PLAIN else _without_nothing(member) for name, member in value.items() if member is not None}
+    if kind is list or isinstance(value, list | tuple):
         return [_without_nothing(member) for member in value]
     return value
