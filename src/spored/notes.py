@@ -58,6 +58,7 @@ def forget(place: str) -> None:
 def remove_left(places: Iterable[str]) -> bool:
     """Kill and remove the containers that are noted in `places`, with one call for all of a kind. False: some are left, and stay noted."""
     from spored.engines import Cli
+    from spored.keepers import end_keepers
 
     kinds: dict[str, list[tuple[str, Note]]] = {}
     for place in places:
@@ -74,6 +75,7 @@ def remove_left(places: Iterable[str]) -> bool:
         except OSError as error:
             left = f"{note.program} cannot be run: {error.strerror}"
         if left is None:
+            end_keepers([place for place, _ in found])
             for place, _ in found:
                 forget(place)
         else:

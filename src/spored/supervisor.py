@@ -20,6 +20,7 @@ from spored.address import socket_address
 from spored.engines import Cli, Done, Interrupted, end, find
 from spored.environment import ATTEMPT_MARK, RUNNER_MARK, TOLD
 from spored.errors import USAGE, SporedError
+from spored.keepers import end_keepers
 from spored.messages import ENGINES
 from spored.notes import Note, all_places, container_name, forget, place_of, remove_left, write_note
 from spored.options import parse
@@ -99,7 +100,8 @@ class Supervisor:
             if left is not None:
                 print(f"spored: the container {self._who.name} could not be removed: {left}", flush=True)
                 return False
-            self._wait_for_keepers()
+            if not self._keepers_end():
+                end_keepers([self._place])
             forget(self._place)
         return True
 
@@ -235,15 +237,16 @@ class Supervisor:
         """podman's keeper leaves a file `oom` where it was started; some versions of podman look for it elsewhere."""
         return bool(state.get("OOMKilled")) or os.path.exists(os.path.join(self._place, "oom"))
 
-    def _wait_for_keepers(self) -> None:
-        """podman's processes around the container become children of this one; they end soon after it."""
+    def _keepers_end(self) -> bool:
+        """Wait for podman's processes around the container, which become children of this one and end soon after it. False: they do not."""
         until = time.monotonic() + _PATIENCE
         while time.monotonic() < until:
             try:
                 if os.waitpid(-1, os.WNOHANG)[0] == 0:
                     time.sleep(_LOOK)
             except ChildProcessError:
-                return
+                return True
+        return False
 
     # --- tell
 

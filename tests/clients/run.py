@@ -20,7 +20,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -54,9 +54,12 @@ class Client:
             try:
                 code = process.wait(SECONDS)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                code = process.wait()
+                code = 1
                 log.write(f"\nnot done after {SECONDS} s\n".encode())
+            finally:
+                with suppress(ProcessLookupError):  # whatever the program has left behind
+                    os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
         return code == 0, time.monotonic() - began
 
     def log(self, work: Path) -> Path:

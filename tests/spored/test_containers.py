@@ -249,6 +249,19 @@ def test_kills_of_the_runner_at_any_stage_start_no_container_twice(runner: Runne
         times = len(begun.read_text().splitlines()) if begun.exists() else 0
         assert len(starts) == 1
         assert times == 1 if "ended" in runner.of(attempt) else times <= 1
+    runner.wait(lambda: not keepers(runner), "the end of podman's own processes")
+
+
+def keepers(runner: Runner) -> list[str]:
+    """The command lines that name a file of this runner's containers, such as those of podman's keepers."""
+    place = f"{os.path.realpath(runner.directory)}/containers/"
+    lines = []
+    for entry in Path("/proc").iterdir():
+        try:
+            lines.append((entry / "cmdline").read_text() if entry.name.isdigit() else "")
+        except OSError:
+            continue
+    return [line for line in lines if place in line]
 
 
 def test_a_runner_that_shuts_down_ends_its_containers(runner: Runner) -> None:

@@ -196,12 +196,30 @@ RIGHT: Final[dict[str, dict[str, Any]]] = {
 }
 """An input of each operation that has more behind it than a look-up, which is taken as it is."""
 
-ODD: Final = (
-    st.sampled_from([0, -1, 1, 2**31 - 1, 2**31, -(2**31), 2**63 - 1, 2**63, -(2**63), 2**70, 1e308, 0.5])
-    | st.sampled_from(["", " ", "*", "a*", "\0", "0", "-1", "1e9", "x" * 5000, "\ud83d", "arn:", f"{ARN}:job/", f"{ARN}:job-queue/"])
-    | st.sampled_from(["Ref::", "Ref::word", "${HOME}", "$(cat ~/secret.txt)", "../../secret.txt", "%00"])
-    | st.sampled_from([True, None, [], {}, [None], [[]], {"": ""}])
-)
+NUMBERS: Final = st.sampled_from([0, -1, 1, 2, 59, 101, 10_001, 2**31 - 1, -(2**31), 2**63 - 1, 2**63, -(2**63), 2**70])
+TEXTS: Final = st.sampled_from(
+    [
+        "",
+        " ",
+        "*",
+        "a*",
+        "\0",
+        "0",
+        "-1",
+        "1e9",
+        "NaN",
+        "x" * 5000,
+        "\ud83d",
+        "\n",
+        "é",
+        "arn:",
+        f"{ARN}:job/",
+        f"{ARN}:job-queue/",
+        "work:0",
+        "work:99999999999",
+    ]
+) | st.sampled_from(["Ref::", "Ref::word", "${HOME}", "$(cat ~/secret.txt)", "../../secret.txt", "%00", "/etc/passwd", '"', "%[", "{ $.x = 1 }"])
+ODD: Final = NUMBERS | TEXTS | st.sampled_from([1e308, 0.5, True, None, [], {}, [None], [[]], {"": ""}])
 """Values that something may not expect."""
 
 
@@ -212,34 +230,40 @@ def of_service(service: str) -> st.SearchStrategy[str]:
 
 
 def grounded(draw: st.DrawFn, value: Any, names: Names) -> Any:
-    """A value with names of what there is in the place of made-up ones, mostly."""
+    """A value with names of what there is in the place of made-up ones, mostly. What is drawn does not depend on what there is."""
     if isinstance(value, list):
         return [grounded(draw, one, names) for one in value]
     if not isinstance(value, dict):
         return value
     changed = {}
     for name, member in value.items():
-        known = names.get(name)
-        if known and isinstance(member, str | int) and not isinstance(member, bool) and draw(st.integers(0, 9)) < 8:
-            one = draw(st.sampled_from(known))
-            changed[name] = draw(tampered(one)) if name == "nextToken" else one
-        elif known and isinstance(member, list) and all(isinstance(one, str) for one in member) and draw(st.integers(0, 9)) < 8:
-            changed[name] = draw(st.lists(st.sampled_from(known), min_size=1, max_size=3))
-        else:
+        is_name = isinstance(member, str | int) and not isinstance(member, bool)
+        are_names = isinstance(member, list) and all(isinstance(one, str) for one in member)
+        if name not in names or not (is_name or are_names) or draw(st.integers(0, 9)) > 7:
             changed[name] = grounded(draw, member, names)
+        elif are_names:
+            changed[name] = [_known(names[name], draw(st.integers(0, 99))) for _ in range(draw(st.integers(1, 3)))]
+        else:
+            changed[name] = _known(names[name], draw(st.integers(0, 99)))
+            if name == "nextToken":
+                changed[name] = tampered(changed[name], draw(st.none() | st.tuples(st.integers(0, 9), ODD)))
     return changed
 
 
-@st.composite
-def tampered(draw: st.DrawFn, token: str) -> str:
+def _known(values: list[Any], number: int) -> Any:
+    return values[number % len(values)]
+
+
+def tampered(token: str, change: tuple[int, Any] | None) -> str:
     """A token as it was given, or one that says something else and is written as if it had been given."""
     try:
         place = json.loads(base64.b64decode(token, altchars=b"-_", validate=True)[4:])
     except (binascii.Error, ValueError):
         return token
-    if draw(st.booleans()) or not isinstance(place, list):
+    if change is None or not isinstance(place, list):
         return token
-    place[draw(st.integers(0, len(place) - 1))] = draw(ODD)
+    number, value = change
+    place[number % len(place)] = value
     body = json.dumps(place, separators=(",", ":")).encode()
     return base64.urlsafe_b64encode(zlib.crc32(body).to_bytes(4, "big") + body).decode()
 
@@ -259,17 +283,26 @@ def allowed(draw: st.DrawFn, service: str, operation: str, names: Names) -> Any:
 
 @st.composite
 def spoiled(draw: st.DrawFn, service: str, operation: str, names: Names) -> Any:
-    """Allowed inputs of which one value, anywhere, is odd or anything at all."""
+    """Allowed inputs of which one or two values, anywhere, are odd ones: mostly of the type that belongs there, else anything at all."""
     document: Any = draw(allowed(service, operation, names))
-    place: tuple[Any, Any] | None = None
-    value = document
-    while isinstance(value, dict | list) and value and (place is None or draw(st.booleans())):
-        key = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
-        place, value = (value, key), value[key]
-    if place is None:
-        return draw(JSON)
-    place[0][place[1]] = draw(ODD | JSON)
+    for _ in range(draw(st.integers(1, 2))):
+        place: tuple[Any, Any] | None = None
+        value = document
+        while isinstance(value, dict | list) and value and (place is None or draw(st.integers(0, 3))):
+            key = draw(st.sampled_from(sorted(value) if isinstance(value, dict) else range(len(value))))
+            place, value = (value, key), value[key]
+        if place is None:
+            return draw(JSON)
+        place[0][place[1]] = draw(_instead_of(value) if draw(st.integers(0, 4)) else ODD | JSON)
     return document
+
+
+def _instead_of(value: Any) -> st.SearchStrategy[Any]:
+    if isinstance(value, str):
+        return TEXTS
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return NUMBERS
+    return st.just(value * 60) if isinstance(value, list) else st.just(value)
 
 
 def _members(service: str, operation: str) -> Mapping[str, Any]:

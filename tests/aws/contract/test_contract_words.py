@@ -15,6 +15,7 @@ EXECUTING: Final = "Error executing request, Exception : "
 EXITED: Final = "Essential container in task exited"
 ORDER: Final = [{"order": 1, "computeEnvironment": "local"}]
 JOB: Final[Json] = {"jobName": "job", "jobQueue": "default", "jobDefinition": "work"}
+SIX: Final = [{"consumableResource": str(number), "quantity": 1} for number in range(6)]
 FAIR: Final = f"{ARN}:scheduling-policy/fair"
 
 
@@ -122,6 +123,23 @@ WRONG: Final[list[tuple[str, str, Json]]] = [
     ("SubmitJob", "AGAIN", {**JOB, "retryStrategy": {"attempts": 1, "evaluateOnExit": [{"onExitCode": "1", "action": "AGAIN"}]}}),
     ("SubmitJob", "1x", {**JOB, "retryStrategy": {"attempts": 1, "evaluateOnExit": [{"onExitCode": "1x", "action": "EXIT"}]}}),
     ("SubmitJob", "licence", {**JOB, "consumableResourcePropertiesOverride": {"consumableResourceList": [{"consumableResource": "licence", "quantity": 1}]}}),
+    ("SubmitJob", "6 resources", {**JOB, "consumableResourcePropertiesOverride": {"consumableResourceList": SIX}}),
+    ("SubmitJob", "512", {**JOB, "retryStrategy": {"attempts": 1, "evaluateOnExit": [{"onReason": "x" * 513, "action": "EXIT"}]}}),
+    ("SubmitJob", "onReason", {**JOB, "retryStrategy": {"attempts": 1, "evaluateOnExit": [{"onReason": "a*b", "action": "EXIT"}]}}),
+    ("SubmitJob", "onExitCode", {**JOB, "retryStrategy": {"attempts": 1, "evaluateOnExit": [{"action": "EXIT"}]}}),
+    ("SubmitJob", "AWS_BATCHES", {**JOB, "containerOverrides": {"environment": [{"name": "AWS_BATCHES", "value": ""}]}}),
+    ("SubmitJob", "129", {**JOB, "tags": {"k" * 129: ""}}),
+    ("SubmitJob", "257", {**JOB, "tags": {"k": "v" * 257}}),
+    ("DescribeJobQueues", "101", {"jobQueues": ["x"] * 101}),
+    ("DescribeComputeEnvironments", "101", {"computeEnvironments": ["x"] * 101}),
+    ("DescribeJobDefinitions", "101", {"jobDefinitions": ["x"] * 101}),
+    ("DescribeSchedulingPolicies", "101", {"arns": [f"{ARN}:scheduling-policy/x"] * 101}),
+    ("CreateConsumableResource", "-1", {"consumableResourceName": "c", "totalQuantity": -1}),
+    ("TagResource", "supported", {"resourceArn": f"{ARN}:job/x:0", "tags": {"a": "b"}}),
+    ("TagResource", "supported", {"resourceArn": f"{ARN}:job/x#0", "tags": {"a": "b"}}),
+    ("DeleteComputeEnvironment", "ENABLED|local", {"computeEnvironment": "local"}),
+    ("DeleteJobQueue", "default", {"jobQueue": "default"}),
+    ("DeleteSchedulingPolicy", "shared", {"arn": FAIR}),
     ("RegisterJobDefinition", "24 KiB", {**container(), "parameters": {"x": "y" * 25_000}}),
     ("RegisterJobDefinition", "no good", {**container(), "jobDefinitionName": "no good"}),
     ("RegisterJobDefinition", "pod", {**container(), "type": "pod"}),
@@ -226,6 +244,15 @@ def test_overrides_too_long_for_ecs_are_taken_and_fail_the_job(world: World) -> 
     job = world.submit(containerOverrides={"command": ["echo", "x" * 8200]})
     assert world.state(job) == ("FAILED", "Container Overrides length must be at most 8192")
     assert world.ran(job) == []
+
+
+def test_too_many_tags_with_those_of_the_definition_are_taken_and_fail_the_job(world: World) -> None:
+    of_definition = {f"d{number}": "" for number in range(30)}
+    world.call("RegisterJobDefinition", **{**DEFINITION, "tags": of_definition})
+    of_job = {f"j{number}": "" for number in range(21)}
+    assert world.status(world.submit(tags=of_job)) != "FAILED"
+    job = world.submit(tags=of_job, propagateTags=True)
+    assert (world.status(job), world.ran(job), world.job(job)["tags"]) == ("FAILED", [], of_job)
 
 
 def test_jobs_of_a_queue_that_is_deleted_fail_because_of_that(world: World) -> None:

@@ -64,21 +64,27 @@ same "filter-log-events" "hello from 7" \
 same "describe-log-streams" "$STREAM" \
     "$("${LOGS[@]}" logs describe-log-streams --log-group-name /aws/batch/job --log-stream-name-prefix "$STREAM" --query 'logStreams[].logStreamName' --output text)"
 
-case $("${AWS[@]}" --version 2>&1) in
-aws-cli/1.*) ;; # `aws logs tail` came with version 2
-*)
-    same "logs tail" "hello from 7" "$("${LOGS[@]}" logs tail /aws/batch/job --log-stream-names "$STREAM" --format short | cut -d' ' -f2-)"
-    (timeout 5 "${LOGS[@]}" logs tail /aws/batch/job --log-stream-names "$STREAM" --format short --follow || true) >followed
-    same "logs tail --follow" "hello from 7" "$(cut -d' ' -f2- followed)"
-    ;;
-esac
-
 SLEEPER=$(batch submit-job --job-name "$NAME-sleeper" --job-queue default --job-definition "$NAME" \
-    --container-overrides '{"command": ["sleep", "600"]}' --query jobId)
+    --container-overrides '{"command": ["sh", "-c", "echo first; sleep 5; echo second; sleep 600"]}' --query jobId)
 for _ in $(seq 120); do
     [ "$(status "$SLEEPER")" = RUNNING ] && break
     sleep 0.5
 done
+case $("${AWS[@]}" --version 2>&1) in
+aws-cli/1.*) ;; # `aws logs tail` came with version 2
+*)
+    same "logs tail" "hello from 7" "$("${LOGS[@]}" logs tail /aws/batch/job --log-stream-names "$STREAM" --format short | cut -d' ' -f2-)"
+    STREAM=$(batch describe-jobs --jobs "$SLEEPER" --query 'jobs[0].container.logStreamName')
+    "${LOGS[@]}" logs tail /aws/batch/job --log-stream-names "$STREAM" --format short --follow >followed &
+    for _ in $(seq 120); do
+        grep -q second followed && break
+        sleep 0.5
+    done
+    kill $!
+    wait $! || true
+    same "logs tail --follow of a running job" "first second" "$(cut -d' ' -f2- followed | paste -sd' ')"
+    ;;
+esac
 batch terminate-job --job-id "$SLEEPER" --reason "seen enough" >/dev/null
 same "a terminated job" FAILED "$(settled "$SLEEPER")"
 same "its reason" "seen enough" "$(batch describe-jobs --jobs "$SLEEPER" --query 'jobs[0].statusReason')"

@@ -22,6 +22,7 @@ os.environ |= {
     "METAFLOW_BATCH_JOB_QUEUE": "default",
     "METAFLOW_ECS_S3_ACCESS_IAM_ROLE": "arn:aws:iam::123456789012:role/metaflow",
     "METAFLOW_USER": "somebody",
+    "METAFLOW_CLIENT_CACHE_PATH": str(HERE / "cache"),  # else in /tmp, where another user's may be
 }
 
 
