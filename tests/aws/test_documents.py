@@ -141,6 +141,13 @@ def test_a_long_list_is_refused(scripted: Scripted) -> None:
         take(scripted, *[A] * (MOST + 1))
 
 
+def test_an_override_that_loses_to_the_definition_is_told_of(scripted: Scripted) -> None:
+    jobs, notes = submit_documents(scripted.door, [DEFINITION, A | {"containerOverrides": {"vcpus": 32}}], parameters={}, dry_run=False)
+    assert jobs[0].demand.cpus == 1000
+    (note,) = notes
+    assert note.startswith("JobA: containerOverrides.vcpus: This value was submitted in a deprecated key")
+
+
 def test_a_place_below_tmp_that_is_not_there_is_told_of(scripted: Scripted, tmp_path: Path) -> None:
     _, notes = submit_documents(scripted.door, [DEFINITION, A], parameters={"out": "/tmp/not-there-yet", "what": str(tmp_path / "new")}, dry_run=False)
     assert [note.split(":")[0] for note in notes] == ["parameter out"]

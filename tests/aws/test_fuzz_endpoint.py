@@ -19,7 +19,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from spawn.api.aws.model import service_api
-from tests.aws.contract.fuzzing import ALLOWED_TO_FAIL, DEFINITION, MARKER, ORDER, Target, allowed, of_service, served, spoiled
+from tests.aws.contract.fuzzing import ALLOWED_TO_FAIL, DEFINITION, GROUP, MARKER, ORDER, Target, allowed, of_service, served, spoiled, tampered
 from tests.aws.generating import JSON
 from tests.aws.shapes import service_model
 
@@ -49,7 +49,7 @@ def target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
 @MANY
 def test_no_input_that_the_model_allows_makes_it_fail(service: str, target: Target, data: st.DataObject) -> None:
     operation = data.draw(of_service(service))
-    target.call(service, operation, data.draw(allowed(service, operation, target.names)))
+    target.call(service, operation, data.draw(allowed(service, operation, target.names_for(operation))))
     assert_nothing_was_started_unasked(target)
 
 
@@ -58,7 +58,7 @@ def test_no_input_that_the_model_allows_makes_it_fail(service: str, target: Targ
 @MANY
 def test_no_spoiled_input_makes_it_fail(service: str, target: Target, data: st.DataObject) -> None:
     operation = data.draw(of_service(service))
-    target.call(service, operation, data.draw(spoiled(service, operation, target.names)))
+    target.call(service, operation, data.draw(spoiled(service, operation, target.names_for(operation))))
     assert_nothing_was_started_unasked(target)
 
 
@@ -84,6 +84,34 @@ def test_no_body_makes_it_fail(target: Target, body: bytes, operation: str) -> N
 @MANY
 def test_no_path_makes_it_fail(target: Target, method: str, prefix: str, path: str) -> None:
     target.send(method, prefix + path, b"{}")
+
+
+PAGED: Final[list[tuple[str, str, dict[str, Any]]]] = [
+    ("batch", "ListJobs", {"jobQueue": "default", "jobStatus": "SUCCEEDED", "maxResults": 1}),
+    ("batch", "ListJobs", {"jobQueue": "default", "filters": [{"name": "JOB_NAME", "values": ["j*"]}], "maxResults": 1}),
+    ("batch", "ListJobs", {"arrayJobId": "ARRAY", "jobStatus": "SUCCEEDED", "maxResults": 1}),
+    ("batch", "DescribeJobDefinitions", {"maxResults": 1}),
+    ("batch", "DescribeJobQueues", {"maxResults": 1}),
+    ("logs", "FilterLogEvents", {"logGroupName": GROUP, "limit": 1}),
+    *(
+        ("logs", "DescribeLogStreams", {"logGroupName": GROUP, "limit": 1, "descending": descending, "orderBy": order})
+        for descending in (False, True)
+        for order in ("LogStreamName", "LastEventTime")
+    ),
+]
+
+
+REWRITTEN: Final[list[Any]] = [-(2**70), -(2**63), -1, 0, 2**62, 2**63, 2**70, True, "", "x", []]
+
+
+@pytest.mark.parametrize(("service", "operation", "document"), PAGED)
+def test_no_token_that_was_rewritten_makes_it_fail(target: Target, service: str, operation: str, document: dict[str, Any]) -> None:
+    array = next(job for job in target.names["arrayJobId"] if target.played.describe(job).get("arrayProperties", {}).get("size"))
+    document = {name: array if value == "ARRAY" else value for name, value in document.items()}
+    token = target.call(service, operation, document).json["nextToken"]
+    assert target.call(service, operation, document | {"nextToken": token}).status == 200
+    for change in [(place, value) for place in range(7) for value in REWRITTEN]:
+        target.call(service, operation, document | {"nextToken": tampered(token, change)})
 
 
 # --- sizes and slowness -------------------------------------------------------------------------------------------------

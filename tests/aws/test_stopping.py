@@ -294,3 +294,23 @@ def test_a_terminated_array_gets_sigterm_and_what_ignores_it_sigkill(local: Loca
     assert (first["container"]["exitCode"], second["container"]["exitCode"], third["attempts"]) == (9, 137, [])
     assert "asked to end" in paths[0].read_text()
     assert (len(first["attempts"]), len(second["attempts"])) == (1, 1)
+
+
+@pytest.mark.parametrize("code", [0, 1])
+def test_a_cancelled_pending_child_keeps_the_reason_whatever_its_dependency_comes_to(scripted: Scripted, code: int) -> None:
+    first = scripted.put()
+    job = scripted.put(3, depends_on=(Dependency(job=first.id),))
+    stop(scripted, "CancelJob", f"{job.id}:2", "not this one")
+    scripted.finish({0: code})
+    assert flags(scripted.describe(f"{job.id}:2")) == ("FAILED", "not this one", True, False)
+    assert scripted.describe(f"{job.id}:1").get("statusReason") == ("Dependent Job failed" if code else "Essential container in task exited")
+
+
+def test_a_child_that_was_cancelled_before_the_array_was_terminated_stays_cancelled(scripted: Scripted) -> None:
+    full(scripted)
+    job = scripted.put(4)
+    stop(scripted, "CancelJob", f"{job.id}:2", "not this one")
+    scripted.clock.advance(1)
+    stop(scripted, "TerminateJob", job.id)
+    assert flags(scripted.describe(f"{job.id}:2")) == ("FAILED", "not this one", True, False)
+    assert flags(scripted.describe(f"{job.id}:3")) == ("FAILED", "enough", False, True)

@@ -62,6 +62,14 @@ dependsOn: [{jobName: JobA}, {type: SEQUENTIAL}]
     assert sent(fake) == [JOB, JOB | {"jobName": "JobC", "parameters": {"day": "2026-11-22", "size": "010"}}, OTHER]
 
 
+@pytest.mark.parametrize(
+    "text", ["{jobName: JobA, jobQueue: default, jobDefinition: 'work:1'}", "[{jobName: JobA, jobQueue: default, jobDefinition: 'work:1'}]"]
+)
+def test_yaml_in_flow_style_is_yaml(fake: FakeEngine, spawn: Run, tmp_path: Path, text: str) -> None:
+    spawn("submit", written(tmp_path, "job.yaml", text))
+    assert sent(fake) == [JOB]
+
+
 def test_several_files_and_standard_input_are_one_list(fake: FakeEngine, spawn: Run, tmp_path: Path) -> None:
     result = spawn("submit", written(tmp_path, "definitions.json", json.dumps(DEFINITION)), "-", stdin=json.dumps(JOB))
     assert result.code == 0
@@ -107,7 +115,7 @@ def test_what_the_engine_refuses_is_said_and_nothing_printed(fake: FakeEngine, s
         ("[]", "holds no job"),
         ("[1]", "entry 1: a job is a mapping"),
         ('{"jobNam": "x"}', "neither a jobName"),
-        ('{"jobName": "x",\n}', "line 2"),
+        ('{"jobName": "x",\n"jobQueue" "y"}', "line 2"),
         ('{"jobName": "x", "jobName": "y"}', "'jobName' stands there twice"),
         ("jobName: x\njobName: y\n", "line 2: not YAML: 'jobName' stands there twice"),
         ("- jobName: x\n  - y", "line 2: not YAML"),

@@ -145,7 +145,7 @@ def chosen(names: Sequence[str]) -> list[Client]:
 
 def run_all(clients: Sequence[Client], cache: Path, work: Path, exports: Mapping[str, str]) -> int:
     """Run the clients, a few at the same time, and say of each how it went. Returns how many failed."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPAWN_"))}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SPAWN_", "PYTHON", "METAFLOW_", "AIRFLOW_"))}
 
     def one(client: Client) -> bool:
         good, seconds = client.run(work, {**inherited, **exports, **client.source.variables(cache, exports)})

@@ -48,16 +48,24 @@ def _text(name: str) -> str:
 
 
 def _parsed(text: str, title: str) -> list[Any]:
-    """Everything in the text: JSON if it begins like it, else YAML, of which there may be several documents."""
+    """Everything in the text: one JSON value, or else YAML, of which there may be several documents."""
     import json
 
-    if text.lstrip().startswith(("{", "[")):
+    try:
+        return [json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, title))]
+    except json.JSONDecodeError as error:
         try:
-            return [json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, title))]
-        except json.JSONDecodeError as error:
-            raise UsageError(f"{title}, line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error
-        except RecursionError as error:
-            raise UsageError(f"{title} is nested too deeply") from error
+            return _parsed_yaml(text, title)
+        except UsageError:
+            # what looks like JSON to its end was meant as JSON
+            if not text.lstrip().startswith(("{", "[")):
+                raise
+        raise UsageError(f"{title}, line {error.lineno}, column {error.colno}: not JSON, nor YAML: {error.msg}") from error
+    except RecursionError as error:
+        raise UsageError(f"{title} is nested too deeply") from error
+
+
+def _parsed_yaml(text: str, title: str) -> list[Any]:
     import yaml
 
     try:

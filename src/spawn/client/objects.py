@@ -261,6 +261,7 @@ class Session(Struct, frozen=True, kw_only=True):
     index: int | None
     attempt: int
     state: str
+    compute_environment: str = "local"
 
 
 class Submission(Struct, frozen=True, kw_only=True):

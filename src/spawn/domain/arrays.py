@@ -50,7 +50,7 @@ class ArrayJob:
         "reason",
         "started_at",
         "stopped_at",
-        "terminated",
+        "terminated_at",
         "under_way",
         "unmoved",
     )
@@ -64,7 +64,7 @@ class ArrayJob:
         self.unmoved = job.size
         self.reason: str | None = None  #: why the parent settled, or why it was cancelled or terminated
         self.cancelled = False  #: cancelled or terminated as a whole: children that would become RUNNABLE fail instead
-        self.terminated = False  #: terminated as a whole
+        self.terminated_at: Instant | None = None  #: when it was terminated as a whole
         self.cancelled_children: dict[int, str] = {}  #: PENDING children cancelled one by one, and why
         self.halted = False  #: more children failed than max_failures allows: nothing more starts
         self.failed_attempts = 0  #: children that failed by an attempt of their own

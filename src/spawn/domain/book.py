@@ -234,7 +234,10 @@ class JobBook:
     # --- what follows -------------------------------------------------------------------------------------------------
 
     def fail_waiting(self, array: ArrayJob, reason: str, at: Instant, positions: Iterable[int] | None = None) -> int:
-        """Fail the children that have not started (all, or those named); return how many. `settle_news` must follow."""
+        """Fail the children that have not started (all, or those named); return how many. `settle_news` must follow.
+
+        One that was cancelled while it waited keeps the reason that was given then (spec 2.9).
+        """
         if positions is None:
             count = array.move_unmoved(Status.FAILED, at=at, reason=reason) if array.base in _WAITING else 0
             if count:
@@ -244,8 +247,8 @@ class JobBook:
             count = 0
         for position in positions:
             attempt, round_start = array.attempts_made(position)
-            array.move(position, Status.FAILED, attempt=attempt, round_start=round_start, reason=reason, stopped_at=at)
-            array.cancelled_children.pop(position, None)
+            why = array.cancelled_children.pop(position, None) or reason
+            array.move(position, Status.FAILED, attempt=attempt, round_start=round_start, reason=why, stopped_at=at)
             self._news.append((array, position))
             count += 1
         return count

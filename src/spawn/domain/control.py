@@ -55,7 +55,7 @@ def terminate(book: JobBook, array: ArrayJob, positions: Collection[int] | None,
     skipped = _skipped(array, positions, wanted)
     if positions is None and wanted:
         array.cancelled, array.reason, array.dirty = True, reason, True
-        array.terminated = True
+        array.terminated_at = at
     stop: list[AttemptId] = []
     for position in wanted:
         if array.status_of(position) in UNDER_WAY:
@@ -95,7 +95,8 @@ def preview(array: ArrayJob, positions: Collection[int] | None, statuses: Collec
 
 
 def _begin_round(book: JobBook, array: ArrayJob, made: Mapping[int, int], at: Instant) -> None:
-    array.cancelled = array.terminated = array.halted = False
+    array.cancelled = array.halted = False
+    array.terminated_at = None
     array.failed_attempts = 0
     array.reason = array.stopped_at = None
     array.dirty = True

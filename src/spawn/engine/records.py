@@ -109,7 +109,7 @@ class JobRow(NamedTuple):
     status: Status
     reason: str | None
     cancelled: bool
-    terminated: bool
+    terminated_at: Instant | None
     started_at: Instant | None
     stopped_at: Instant | None
     max_concurrent: int | None

@@ -108,7 +108,7 @@ def standing(array: ArrayJob) -> dict[str, object]:
         "reason": array.reason,
         "settled": array.settled,
         "cancelled": array.cancelled,
-        "terminated": array.terminated,
+        "terminated_at": array.terminated_at,
         "halted": array.halted,
         "failed_attempts": array.failed_attempts,
         "started_at": array.started_at,

@@ -32,7 +32,7 @@ class _Kept:
     reason: str | None
     settled: bool
     cancelled: bool
-    terminated: bool
+    terminated_at: Instant | None
     halted: bool
     failed_attempts: int
     started_at: Instant | None
@@ -101,7 +101,7 @@ class MemoryStore:
             array.reason,
             array.settled,
             array.cancelled,
-            array.terminated,
+            array.terminated_at,
             array.halted,
             array.failed_attempts,
             array.started_at,
@@ -199,6 +199,6 @@ def _loaded(kept: _Kept) -> ArrayJob:
     array = ArrayJob(kept.job, max_concurrent=kept.max_concurrent)
     array.load(base=kept.base, rows=iter(sorted(kept.children.items())))
     array.base_reason, array.base_at, array.reason = kept.base_reason, kept.base_at, kept.reason
-    array.cancelled, array.terminated, array.halted, array.failed_attempts = kept.cancelled, kept.terminated, kept.halted, kept.failed_attempts
+    array.cancelled, array.terminated_at, array.halted, array.failed_attempts = kept.cancelled, kept.terminated_at, kept.halted, kept.failed_attempts
     array.started_at, array.stopped_at = kept.started_at, kept.stopped_at
     return array

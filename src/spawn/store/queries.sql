@@ -1,14 +1,14 @@
 -- insert_job --
 -- Keep a newly submitted job; its standing follows with update_job
-INSERT INTO job (key, id, name, queue, definition, share, consumables, terminated, is_array, size, created_at, body, base, base_reason, base_at, counts, status, reason, settled, cancelled, halted,
+INSERT INTO job (key, id, name, queue, definition, share, consumables, terminated_at, is_array, size, created_at, body, base, base_reason, base_at, counts, status, reason, settled, cancelled, halted,
                  failed_attempts, started_at, stopped_at, max_concurrent)
-VALUES (:key, :id, :name, :queue, :definition, :share, :consumables, :terminated, :is_array, :size, :created_at, :body, :base, :base_reason, :base_at, :counts, :status, :reason, :settled, :cancelled, :halted,
+VALUES (:key, :id, :name, :queue, :definition, :share, :consumables, :terminated_at, :is_array, :size, :created_at, :body, :base, :base_reason, :base_at, :counts, :status, :reason, :settled, :cancelled, :halted,
         :failed_attempts, :started_at, :stopped_at, :max_concurrent);
 
 -- update_job --
 -- Write where a job stands now
 UPDATE job SET base = :base, base_reason = :base_reason, base_at = :base_at, counts = :counts, status = :status, reason = :reason, settled = :settled,
-               cancelled = :cancelled, terminated = :terminated, halted = :halted, failed_attempts = :failed_attempts, started_at = :started_at, stopped_at = :stopped_at,
+               cancelled = :cancelled, terminated_at = :terminated_at, halted = :halted, failed_attempts = :failed_attempts, started_at = :started_at, stopped_at = :stopped_at,
                max_concurrent = :max_concurrent
 WHERE key = :key;
 
@@ -286,7 +286,7 @@ ORDER BY a.key, a.position, a.attempt;
 
 -- listed_jobs --
 -- Jobs of a queue in one status, the oldest first, after a given one; single jobs with how their latest attempt ended
-SELECT j.key, j.id, j.name, j.is_array, j.definition, j.share, j.status, j.created_at, j.started_at, j.stopped_at, j.counts, j.cancelled, j.terminated,
+SELECT j.key, j.id, j.name, j.is_array, j.definition, j.share, j.status, j.created_at, j.started_at, j.stopped_at, j.counts, j.cancelled, j.terminated_at,
        j.reason, j.base, j.base_reason, j.base_at, c.status AS child_status, c.attempt, c.reason AS child_reason, c.started_at AS child_started_at,
        c.stopped_at AS child_stopped_at, a.attempt AS ended, a.started_at AS began_at, a.stopped_at AS ended_at, a.kind, a.exit_code,
        a.status_reason, a.reason AS container_reason
@@ -298,7 +298,7 @@ ORDER BY j.created_at, j.key LIMIT :most;
 
 -- latest_listed_jobs --
 -- Jobs of a queue, the newest first, before a given one and in a span of time; single jobs with how their latest attempt ended
-SELECT j.key, j.id, j.name, j.is_array, j.definition, j.share, j.status, j.created_at, j.started_at, j.stopped_at, j.counts, j.cancelled, j.terminated,
+SELECT j.key, j.id, j.name, j.is_array, j.definition, j.share, j.status, j.created_at, j.started_at, j.stopped_at, j.counts, j.cancelled, j.terminated_at,
        j.reason, j.base, j.base_reason, j.base_at, c.status AS child_status, c.attempt, c.reason AS child_reason, c.started_at AS child_started_at,
        c.stopped_at AS child_stopped_at, a.attempt AS ended, a.started_at AS began_at, a.stopped_at AS ended_at, a.kind, a.exit_code,
        a.status_reason, a.reason AS container_reason
@@ -381,3 +381,7 @@ SELECT key, started_at, stopped_at, coalesce(definition, 'launch:1') FROM job WH
 -- first_job --
 -- When the first job was submitted
 SELECT created_at FROM job ORDER BY created_at LIMIT 1;
+
+-- child_environment --
+-- The compute environment of a child's latest attempt
+SELECT environment FROM child WHERE key = ? AND position = ?;

@@ -169,7 +169,7 @@ class SqliteStore:
         array = ArrayJob(decode_job(row["body"]), max_concurrent=row["max_concurrent"])
         array.load(base=Status(row["base"]), rows=self.rows(array.job.key))
         array.base_reason, array.base_at, array.reason = row["base_reason"], row["base_at"], row["reason"]
-        array.cancelled, array.terminated, array.halted = bool(row["cancelled"]), bool(row["terminated"]), bool(row["halted"])
+        array.cancelled, array.terminated_at, array.halted = bool(row["cancelled"]), row["terminated_at"], bool(row["halted"])
         array.failed_attempts, array.started_at, array.stopped_at = row["failed_attempts"], row["started_at"], row["stopped_at"]
         return array
 
@@ -282,7 +282,7 @@ def _job_row(row: sqlite3.Row) -> JobRow:
         status=Status(row["status"]),
         reason=row["reason"],
         cancelled=bool(row["cancelled"]),
-        terminated=bool(row["terminated"]),
+        terminated_at=row["terminated_at"],
         started_at=row["started_at"],
         stopped_at=row["stopped_at"],
         max_concurrent=row["max_concurrent"],

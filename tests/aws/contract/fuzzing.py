@@ -49,6 +49,7 @@ class Target:
     played: Scripted
     port: int
     names: Names = field(default_factory=dict)
+    tokens: Names = field(default_factory=dict)  #: by the operation that gave them
     taken: int = 0
 
     def send(self, method: str, target: str, body: bytes, headers: Mapping[str, str] | None = None) -> Reply:
@@ -78,13 +79,17 @@ class Target:
             self._learn(operation, reply.json if reply.body else {})
         return reply
 
+    def names_for(self, operation: str) -> Names:
+        """Values that stand for what there is, and tokens that this operation gave."""
+        return self.names | {"nextToken": self.tokens.get(operation, ["none yet"])}
+
     def _learn(self, operation: str, answer: Mapping[str, Any]) -> None:
         if operation == "SubmitJob":
             self.taken += 1
             self.names["jobId"] = [*self.names["jobId"][-20:], answer["jobId"]]
         for name in ("nextToken", "nextForwardToken", "nextBackwardToken"):
             if name in answer:
-                self.names["nextToken"] = [*self.names["nextToken"][-8:], answer[name]]
+                self.tokens[operation] = [*self.tokens.get(operation, [])[-8:], answer[name]]
 
 
 @contextlib.contextmanager
@@ -125,6 +130,9 @@ def furnish(target: Target) -> None:
     _write_logs(played, jobs)
     streams = [one["logStreamName"] for one in played.call("DescribeLogStreams", service="logs", logGroupName=GROUP)["logStreams"]]
     target.names |= names_of(jobs, waiting, after, streams)
+    for service, operation in (("batch", "ListJobs"), ("batch", "DescribeJobDefinitions"), ("logs", "FilterLogEvents"), ("logs", "DescribeLogStreams")):
+        for _ in range(2):
+            target.call(service, operation, RIGHT[operation])
 
 
 def _submit(played: Scripted, queue: str, **more: Any) -> str:
@@ -163,7 +171,6 @@ def names_of(jobs: list[str], waiting: str, after: str, streams: list[str]) -> N
         "resourceArn": [f"{ARN}:{kind}" for kind in kinds],
         "jobName": ["job"],
         "reason": ["because"],
-        "nextToken": ["again"],
         "logStreamNamePrefix": ["work", "w"],
     }
 
@@ -219,7 +226,7 @@ TEXTS: Final = st.sampled_from(
         "work:99999999999",
     ]
 ) | st.sampled_from(["Ref::", "Ref::word", "${HOME}", "$(cat ~/secret.txt)", "../../secret.txt", "%00", "/etc/passwd", '"', "%[", "{ $.x = 1 }"])
-ODD: Final = NUMBERS | TEXTS | st.sampled_from([1e308, 0.5, True, None, [], {}, [None], [[]], {"": ""}])
+ODD: Final[st.SearchStrategy[Any]] = NUMBERS | TEXTS | st.sampled_from([1e308, 0.5, True, None, [], {}, [None], [[]], {"": ""}])
 """Values that something may not expect."""
 
 

@@ -16,7 +16,7 @@ SERVICE_JOBS: Final = frozenset(
     {"SubmitServiceJob", "DescribeServiceJob", "ListServiceJobs", "UpdateServiceJob", "TerminateServiceJob", "TerminateServiceJobs"}
 )
 
-Case = Callable[[World], None]
+Case = Callable[[World], object]
 CASES: dict[str, Case] = {}
 
 

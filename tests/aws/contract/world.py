@@ -17,10 +17,12 @@ from spawn.engine.news import Ended, EndKind, Lost, Usage
 from tests.aws.serving import ACCESS_KEY, REGION, SECRET_KEY, Scripted
 from tests.aws.shapes import assert_shape, service_model
 
+Json = dict[str, Any]
+
 ARN = f"arn:aws:batch:{REGION}:123456789012"
 REASON = "because the test says so"
 UNKNOWN = "a" * 32
-DEFINITION = {
+DEFINITION: Json = {
     "jobDefinitionName": "work",
     "type": "container",
     "containerProperties": {
@@ -29,8 +31,6 @@ DEFINITION = {
         "resourceRequirements": [{"type": "VCPU", "value": "1"}, {"type": "MEMORY", "value": "64"}],
     },
 }
-
-Json = dict[str, Any]
 
 
 class World:
@@ -72,6 +72,12 @@ class World:
         request_id = response["ResponseMetadata"]["RequestId"]
         assert request_id
         return message.replace(f"RequestId: {request_id}", "RequestId: ...")
+
+    def restart(self) -> None:
+        """What a new engine process does: memory is gone, the store and the provider are not."""
+        self.batch.close()
+        self.played.restart()
+        self.batch = self._client("batch")
 
     def close(self) -> None:
         """End everything."""

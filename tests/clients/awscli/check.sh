@@ -75,7 +75,7 @@ aws-cli/1.*) ;; # `aws logs tail` came with version 2
 *)
     same "logs tail" "hello from 7" "$("${LOGS[@]}" logs tail /aws/batch/job --log-stream-names "$STREAM" --format short | cut -d' ' -f2-)"
     STREAM=$(batch describe-jobs --jobs "$SLEEPER" --query 'jobs[0].container.logStreamName')
-    "${LOGS[@]}" logs tail /aws/batch/job --log-stream-names "$STREAM" --format short --follow >followed &
+    PYTHONUNBUFFERED=1 "${LOGS[@]}" logs tail /aws/batch/job --log-stream-names "$STREAM" --format short --follow >followed &
     for _ in $(seq 120); do
         grep -q second followed && break
         sleep 0.5

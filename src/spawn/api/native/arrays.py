@@ -71,7 +71,7 @@ def _submitted(job: Job) -> Json:
         "command": None if job.work.command is None else list(job.work.command),
         "script": job.work.script is not None,
         "env": list(job.work.given),
-        "workdir": job.work.workdir,
+        "workdir": job.work.workdir or None,
         "cloud": dict(job.cloud),
     }
 

@@ -18,6 +18,7 @@ from spawn.domain.errors import Conflict, UsageError
 from spawn.domain.ids import AttemptId, child_id
 from spawn.domain.indexes import compress
 from spawn.domain.jobs import Job
+from spawn.domain.queues import LOCAL_ENVIRONMENT
 from spawn.domain.states import NOT_STARTED, SETTLED, InstanceState, Status
 from spawn.engine import commands
 from spawn.engine.loop import Engine
@@ -180,7 +181,12 @@ class Service:
             "index": member.index,
             "attempt": member.attempt,
             "state": member.state,
+            "compute_environment": self._environment_of(row.job, position),
         }
+
+    def _environment_of(self, job: Job, position: int) -> str:
+        found = self.records.read("child_environment", (int(job.key, 16), position))
+        return (found[0][0] if found else None) or LOCAL_ENVIRONMENT
 
     # --- changes ------------------------------------------------------------------------------------------------------
 
@@ -254,7 +260,7 @@ def _children(job: Job) -> Iterator[Json]:
 
 def _unborn(job: Job, max_concurrent: int | None) -> JobRow:
     counts = (job.size, 0, 0, 0, 0, 0, 0)
-    return JobRow(job, Status.SUBMITTED, None, None, counts, Status.SUBMITTED, None, False, False, None, None, max_concurrent)
+    return JobRow(job, Status.SUBMITTED, None, None, counts, Status.SUBMITTED, None, False, None, None, None, max_concurrent)
 
 
 def _status(text: str) -> Status:

@@ -5,7 +5,7 @@ ALTER TABLE job ADD COLUMN definition TEXT;
 ALTER TABLE job ADD COLUMN share TEXT;
 -- what each child takes of consumable resources, as JSON, by name
 ALTER TABLE job ADD COLUMN consumables TEXT;
-ALTER TABLE job ADD COLUMN terminated INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE job ADD COLUMN terminated_at INTEGER;
 CREATE INDEX job_by_queue ON job (queue, created_at);
 CREATE INDEX job_consuming ON job (created_at, key) WHERE consumables IS NOT NULL;
 CREATE INDEX job_by_status ON job (queue, status, created_at);

@@ -42,8 +42,13 @@ def submit_documents(door: Door, documents: Sequence[Document], *, parameters: M
         raise UsageError(f"{len(documents)} entries are more than the {MOST} that are taken at once: submit them in parts")
     ids = [door.draw_id() for _ in documents]
     clean = [_in_its_place(number, document, lambda d=document, n=number: _checked(d, documents[:n], ids)) for number, document in enumerate(documents)]
-    jobs = door.engine.call(lambda state: _Taking(state, door, parameters).take(clean, ids, dry_run=dry_run))
-    return jobs, list(_unseen(jobs, parameters))
+
+    def take(state: EngineState) -> tuple[list[Job], list[str]]:
+        taking = _Taking(state, door, parameters)
+        return taking.take(clean, ids, dry_run=dry_run), taking.notes
+
+    jobs, notes = door.engine.call(take)
+    return jobs, [*notes, *_unseen(jobs, parameters)]
 
 
 def _unseen(jobs: Sequence[Job], parameters: Mapping[str, str]) -> Iterator[str]:
@@ -62,6 +67,7 @@ class _Taking:
         self._parameters = parameters
         self._inherited = inherited_environment(os.environ)
         self._registered: dict[str, JobDefinition] = {}
+        self.notes: list[str] = []
 
     def take(self, documents: Sequence[Document], ids: Sequence[JobId], *, dry_run: bool) -> list[Job]:
         batch = self._state.batch
@@ -94,6 +100,7 @@ class _Taking:
     def _submit(self, document: Document, job: JobId) -> Job:
         asked = {**document, "parameters": {**document.get("parameters", {}), **self._parameters}}
         submission = read_submission(self._definition(asked["jobDefinition"]), asked, queue=_queue(asked), inherited=self._inherited)
+        self.notes += [f"{submission.name}: {sentence}" for sentence in submission.merged.notes]
         return submit(self._state, submission, draw_id=lambda: job)
 
     def _definition(self, reference: str) -> JobDefinition:

@@ -35,7 +35,7 @@ class _Facts(NamedTuple):
     status: Status
     reason: str | None
     cancelled: bool
-    terminated: bool
+    terminated_at: Instant | None
     started_at: Instant | None
     stopped_at: Instant | None
 
@@ -60,7 +60,7 @@ def summary_of_job(caller: Caller, row: Any, *, now: Instant, obstacle: str | No
         status=Status(row["status"]),
         reason=row["reason"],
         cancelled=bool(row["cancelled"]),
-        terminated=bool(row["terminated"]),
+        terminated_at=row["terminated_at"],
         started_at=row["started_at"],
         stopped_at=row["stopped_at"],
     )

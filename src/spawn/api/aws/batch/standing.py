@@ -63,7 +63,7 @@ class JobFacts(Protocol):
     def cancelled(self) -> bool: ...
 
     @property
-    def terminated(self) -> bool: ...
+    def terminated_at(self) -> Instant | None: ...
 
     @property
     def started_at(self) -> Instant | None: ...
@@ -92,8 +92,8 @@ def parent_standing(job: JobFacts) -> Standing:
         reason=None if ended_well else job.reason,
         started_at=job.started_at,
         stopped_at=job.stopped_at if job.status in SETTLED else None,
-        cancelled=job.cancelled and not job.terminated and not ended_well,
-        terminated=job.terminated and not ended_well,
+        cancelled=job.cancelled and job.terminated_at is None and not ended_well,
+        terminated=job.terminated_at is not None and not ended_well,
     )
 
 
@@ -140,4 +140,7 @@ def _ended_by_user(job: JobFacts, child: Child | None, latest: Attempt | None, s
     else:
         stopped = latest is not None and status is Status.FAILED and latest.kind == OutcomeKind.STOPPED.value
         return False, stopped
-    return asked and not job.terminated, asked and job.terminated
+    at = job.base_at if child is None else child.stopped_at
+    # what was cancelled before the whole was terminated stays cancelled
+    terminated = job.terminated_at is not None and (at is None or at >= job.terminated_at)
+    return asked and not terminated, asked and terminated
