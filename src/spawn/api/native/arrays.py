@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, Final
 
 from spawn.api.native.shapes import SCHEMA_VERSION
-from spawn.domain.book import DEPENDENT_FAILED
+from spawn.domain.consequences import DEPENDENT_FAILED
 from spawn.domain.indexes import compress
 from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from spawn.domain.book import DEPENDENT_FAILED
+from spawn.domain.consequences import DEPENDENT_FAILED
 from spawn.domain.instants import Instant
 from spawn.domain.outcomes import OutcomeKind
 from spawn.domain.states import SETTLED, UNDER_WAY, Status
