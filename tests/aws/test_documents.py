@@ -55,6 +55,12 @@ def test_a_definition_that_says_the_same_gets_no_new_revision(scripted: Scripted
     assert known(scripted) == (4, 3)
 
 
+def test_two_revisions_of_one_list_are_both_to_be_had(scripted: Scripted) -> None:
+    changed = DEFINITION | {"parameters": {"what": "something"}}
+    jobs = take(scripted, DEFINITION, changed, A | {"jobDefinition": "work:1"}, A | {"jobDefinition": "work"})
+    assert [job.work.command for job in jobs] == [("echo", "nothing"), ("echo", "something")]
+
+
 def test_a_deregistered_definition_is_registered_anew(scripted: Scripted) -> None:
     take(scripted, DEFINITION, A)
     scripted.call("DeregisterJobDefinition", jobDefinition="work:1")

@@ -5,10 +5,12 @@ Arguments are the names of the clients to run; without any, all run. Environment
 - `SPAWN_CLIENTS_CACHE`: where the installed clients and the packages are kept for the next time; without it, a temporary directory
 - `SPAWN`: the `spawn` to test, by default the one of this clone's .venv
 - `SPAWN_CLIENTS_AT_ONCE`: how many clients run at the same time, by default 2
+- `SPAWN_CLIENTS_KILL_EVERY`: kill the engine every so many seconds (`kill -9`) and start it again; nothing may be lost by it
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shlex
 import shutil
@@ -17,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -119,6 +122,28 @@ def moto(cache: Path, log: Path) -> Iterator[str]:
 
 
 @contextmanager
+def killing(environment: Mapping[str, str], *, every: float) -> Iterator[None]:
+    """Within the block, kill the engine every so many seconds, and start it again; 0: never."""
+    over = threading.Event()
+
+    def kill() -> None:
+        while not over.wait(every):
+            engine = json.loads(quietly([SPAWN, "engine", "status", "--output", "json"], environment))
+            os.kill(engine["pid"], signal.SIGKILL)
+            quietly([SPAWN, "serve", "--print-env"], environment)  # the endpoint opens again with its engine
+
+    killer = threading.Thread(target=kill)
+    if every:
+        killer.start()
+    try:
+        yield
+    finally:
+        over.set()
+        if every:
+            killer.join()
+
+
+@contextmanager
 def endpoint(state: Path) -> Iterator[dict[str, str]]:
     """`spawn serve` on an engine of its own; the variables that point clients at it."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
@@ -128,7 +153,8 @@ def endpoint(state: Path) -> Iterator[dict[str, str]]:
         quietly([SPAWN, "serve", "--detach", "--port", "0"], environment)
         exports = quietly([SPAWN, "serve", "--print-env"], environment)
         words = [shlex.split(line.removeprefix("export "))[0] for line in exports.splitlines() if line.startswith("export ")]
-        yield dict(word.split("=", 1) for word in words)
+        with killing(environment, every=float(os.environ.get("SPAWN_CLIENTS_KILL_EVERY", "0"))):
+            yield dict(word.split("=", 1) for word in words)
     finally:
         for closing in (["serve", "stop"], ["engine", "stop", "--terminate", "--yes"]):
             subprocess.run([SPAWN, *closing], env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False)
@@ -171,7 +197,8 @@ def main(names: Sequence[str]) -> int:
             source.install(cache)
         say(f"installed in {time.monotonic() - began:.0f} s")
         with moto(cache, scratch / "moto.log") as others, endpoint(scratch / "state") as exports:
-            failed = run_all(clients, cache, scratch, {"AWS_ENDPOINT_URL": others, "AWS_EC2_METADATA_DISABLED": "true", **exports})
+            patience = {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "10"} if os.environ.get("SPAWN_CLIENTS_KILL_EVERY") else {}
+            failed = run_all(clients, cache, scratch, {"AWS_ENDPOINT_URL": others, "AWS_EC2_METADATA_DISABLED": "true", **patience, **exports})
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
     for name, reason in missing.items():

@@ -16,13 +16,11 @@ from spawn.domain.queues import (
     StateLimit,
     Switch,
     default_queue,
-    find_queue,
     local_environment,
     may_attach,
     may_delete_environment,
     may_delete_queue,
     may_submit,
-    name_of,
 )
 
 ENVIRONMENT = local_environment()
@@ -51,21 +49,6 @@ def test_a_disabled_queue_takes_no_jobs() -> None:
 def test_a_queue_that_is_not_valid_takes_no_jobs(status: Health) -> None:
     with pytest.raises(Conflict, match=f"'default' is {status.value}: broken"):
         may_submit(replace(QUEUE, status=status, reason="broken"))
-
-
-@pytest.mark.parametrize("reference", ["default", "arn:aws:batch:us-east-1:123456789012:job-queue/default"])
-def test_a_queue_is_found_by_its_name_or_arn(reference: str) -> None:
-    assert find_queue([QUEUE], reference) is QUEUE
-
-
-@pytest.mark.parametrize("reference", ["other", "Default", "", "arn:aws:batch:us-east-1:123456789012:job-queue/other"])
-def test_an_unknown_queue_is_not_found(reference: str) -> None:
-    with pytest.raises(NotFound, match="no job queue"):
-        find_queue([QUEUE], reference)
-
-
-def test_a_compute_environment_is_named_by_its_arn() -> None:
-    assert name_of("arn:aws-cn:batch:cn-north-1:123456789012:compute-environment/local") == "local"
 
 
 @pytest.mark.parametrize("environments", [(), ("a", "b", "c", "d")])

@@ -7,7 +7,7 @@ import json
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from spawn.api.aws.failures import AwsError, client_exception
+from spawn.api.aws.failures import AwsError
 from spawn.domain.errors import Conflict, NotFound, SpawnError, StoreUnavailable, UsageError
 from spawn.endpoint.browsers import NoBrowsers
 from spawn.endpoint.operations import _as_ours
@@ -74,7 +74,7 @@ def test_a_refusal_that_came_from_a_failure_of_ours_is_that_failure_again() -> N
 @pytest.mark.parametrize(
     ("error", "kind"),
     [
-        (client_exception("no such queue"), UsageError),
+        (AwsError("ClientException", "no such queue"), UsageError),
         (AwsError("UnknownOperationException", "no such operation", status=404), NotFound),
         (AwsError("ServerException", "internal error", status=500), SpawnError),
     ],

@@ -216,20 +216,6 @@ def local_environment() -> ComputeEnvironment:
     return ComputeEnvironment(name=LOCAL_ENVIRONMENT, provider=LOCAL)
 
 
-def name_of(reference: str) -> str:
-    """The name of a queue or compute environment that is given by name or ARN."""
-    match = _ARN.fullmatch(reference)
-    return reference if match is None else match[2]
-
-
-def find_queue(queues: Iterable[JobQueue], reference: str) -> JobQueue:
-    """The queue of a name or ARN, or NotFound."""
-    found = next((queue for queue in queues if queue.name == name_of(reference)), None)
-    if found is None:
-        raise NotFound(f"There is no job queue '{reference}'")
-    return found
-
-
 def may_submit(queue: JobQueue) -> None:
     """Refuse a queue that takes no jobs now: one that is not ENABLED and VALID, and one for service jobs (Conflict)."""
     if queue.state is not Switch.ENABLED:

@@ -6,7 +6,7 @@ Every check passes in silence, or raises UsageError or InvalidField.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence, Sized
+from collections.abc import Iterable, Mapping, Sized
 from datetime import timedelta
 from typing import Final
 
@@ -98,12 +98,6 @@ def check_environment(names: Iterable[str]) -> None:
             raise InvalidField("environment", f"'{name[:60]}': names that begin with AWS_BATCH are reserved")
 
 
-def check_command(command: Sequence[str]) -> None:
-    """Refuse a command override that contains an empty string."""
-    if "" in command:
-        raise InvalidField("containerOverrides.command", "it cannot contain an empty string")
-
-
 def check_timeout(seconds: int) -> timedelta:
     """The timeout of an attempt; less than 60 s is refused."""
     timeout = timedelta(seconds=seconds)
@@ -175,7 +169,7 @@ def check_priority(priority: int | None, *, field: str = "schedulingPriorityOver
 def check_reason(reason: str) -> None:
     """Refuse an empty reason for cancelling or terminating, and one of more than 1024 characters (spec 2.9)."""
     if not reason:
-        raise InvalidField("reason", "it must not be empty")
+        raise InvalidField("reason", "it is empty: say why, it is shown with the job")
     if len(reason) > MAX_REASON:
         raise InvalidField("reason", f"{len(reason)} characters are more than {MAX_REASON}")
 

@@ -22,7 +22,8 @@ from spawn.engine.records import Batch, Head, JobRow, KeptInstance
 
 
 class Provider(Protocol):
-    """Makes attempts run in a compute environment. Called from the engine's thread only, after the commit; no call waits for an attempt."""
+    """Makes attempts run in a compute environment. `capacity` and `features` may be asked from any thread; all else is called
+    from the engine's thread only, after the commit. No call waits for an attempt."""
 
     name: str
 

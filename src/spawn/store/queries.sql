@@ -269,10 +269,6 @@ FROM job j JOIN child c ON c.key = j.key WHERE NOT j.settled AND c.status IN (3,
 -- The jobs of these ids (a JSON list)
 SELECT * FROM job WHERE id IN (SELECT value FROM json_each(?));
 
--- jobs_by_keys --
--- The jobs of these keys (a JSON list)
-SELECT * FROM job WHERE key IN (SELECT value FROM json_each(?));
-
 -- children_at --
 -- The rows of the children at these places (a JSON list of key and position)
 SELECT c.key, c.position, c.status, c.attempt, c.reason, c.started_at, c.stopped_at, c.environment

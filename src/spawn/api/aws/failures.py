@@ -11,8 +11,3 @@ class AwsError(Exception):
         self.code = code
         self.message = message
         self.status = status
-
-
-def client_exception(message: str) -> AwsError:
-    """The one error of the caller's making that every operation of Batch declares."""
-    return AwsError("ClientException", message)

@@ -66,7 +66,7 @@ class _Taking:
         self._door = door
         self._parameters = parameters
         self._inherited = inherited_environment(os.environ)
-        self._registered: dict[str, JobDefinition] = {}
+        self._registered: list[JobDefinition] = []  #: the newest first
         self.notes: list[str] = []
 
     def take(self, documents: Sequence[Document], ids: Sequence[JobId], *, dry_run: bool) -> list[Job]:
@@ -92,10 +92,11 @@ class _Taking:
 
     def _register(self, document: Document) -> None:
         draft = read_definition(document)
-        newest = self._registered.get(draft.name) or next(iter(self._door.records.definitions("active_definition", (draft.name,))), None)
+        of_list = [definition for definition in self._registered if definition.name == draft.name]
+        newest = next(iter(of_list or self._door.records.definitions("active_definition", (draft.name,))), None)
         if newest is None or replace(draft, revision=newest.revision) != newest:
             newest = keep_revision(self._state, self._door.records, draft)
-        self._registered[draft.name] = newest
+        self._registered.insert(0, newest)
 
     def _submit(self, document: Document, job: JobId) -> Job:
         asked = {**document, "parameters": {**document.get("parameters", {}), **self._parameters}}
@@ -105,7 +106,7 @@ class _Taking:
 
     def _definition(self, reference: str) -> JobDefinition:
         name = name_in(reference, "job-definition", "jobDefinition")
-        for definition in self._registered.values():
+        for definition in self._registered:
             if name in (definition.name, definition.reference):
                 return definition
         return definition_for(self._door.records, reference, self._state.now)

@@ -82,7 +82,7 @@ def _describe(door: Door, caller: Caller, members: Mapping[str, Any]) -> Mapping
     environments, token = described(operation, known, members, kind="compute-environment", field=field)
     whole = None
     if any(one.machines is not None and one.max_cpus is None for one in environments):
-        whole = door.engine.call(lambda state: state.provider.capacity()).cpus
+        whole = door.engine.provider.capacity().cpus
     return {"computeEnvironments": [_shown(caller, one, whole) for one in environments], "nextToken": token}
 
 

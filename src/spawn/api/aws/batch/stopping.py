@@ -12,14 +12,12 @@ from spawn.api.aws.doors import Door
 from spawn.domain.errors import IllegalMove, InvalidField, SpawnError, Unavailable
 from spawn.domain.ids import JobId
 from spawn.domain.states import SETTLED, UNDER_WAY, Status
+from spawn.domain.submission_rules import check_reason
 from spawn.engine import commands
 from spawn.engine.state import EngineState
 
 MOST_AT_ONCE: Final = 50
 """Most jobs of one CancelJobs or TerminateJobs."""
-
-LONGEST_REASON: Final = 1024
-"""Most characters of a reason."""
 
 Stop = Callable[[EngineState, JobId, list[int] | None, str], object]
 
@@ -44,7 +42,8 @@ def _terminate(state: EngineState, job: JobId, positions: list[int] | None, reas
 
 def _one(door: Door, stop: Stop, untouched: frozenset[Status], _: Caller, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """Stop one job. Nothing happens to one that is unknown, or in a status in which there is nothing to stop."""
-    reason = _reason(asked)
+    reason: str = asked["reason"]
+    check_reason(reason)
     if not asked["jobId"]:
         raise InvalidField("jobId", "it is empty: give the id of a job")
     reference = read_reference(asked["jobId"], "jobId")
@@ -55,7 +54,8 @@ def _one(door: Door, stop: Stop, untouched: frozenset[Status], _: Caller, asked:
 
 def _many(door: Door, stop: Stop, untouched: frozenset[Status], _: Caller, asked: Mapping[str, Any]) -> Mapping[str, Any]:
     """Stop up to 50 jobs, each by itself: what is wrong with one is said of it in `errors` and keeps no other from being stopped."""
-    reason = _reason(asked)
+    reason: str = asked["reason"]
+    check_reason(reason)
     jobs: list[str] = asked["jobs"]
     if not 1 <= len(jobs) <= MOST_AT_ONCE:
         raise InvalidField("jobs", f"{len(jobs)} jobs: give 1 to {MOST_AT_ONCE} at once")
@@ -78,15 +78,6 @@ def _named(job: str) -> Reference:
     if not job:
         raise InvalidField("jobs", "an id is empty")
     return read_reference(job, "jobs")
-
-
-def _reason(asked: Mapping[str, Any]) -> str:
-    reason: str = asked["reason"]
-    if not reason:
-        raise InvalidField("reason", "it is empty: say why, it is shown with the job")
-    if len(reason) > LONGEST_REASON:
-        raise InvalidField("reason", f"{len(reason)} characters are more than {LONGEST_REASON}")
-    return reason
 
 
 def _is_open(door: Door, job: str, untouched: frozenset[Status]) -> bool:
