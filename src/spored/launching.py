@@ -6,15 +6,12 @@ import os
 import signal
 from typing import NamedTuple, Protocol
 
-from spored import sandbox
+from spored import joining, sandbox
 from spored.environment import RUNNER_MARK, as_bytes, shared, told
 from spored.errors import Refused
 from spored.plans import PLAN, supervisor, write_plan
 from spored.programs import check_program, explain, find_program
 from spored.specs import Spec, text_bytes
-
-_JOIN_CGROUP = b'echo $$ > "$0" && exec "$@"'
-"""A shell that joins its cgroup and becomes the program: moving the runner there and back would count the runner's memory."""
 
 _ALL_SIGNALS = tuple(sorted(signal.valid_signals()))
 """All to their defaults: what the runner ignores or handles is not for its children. Asking for it also halves what the C library does in the child."""
@@ -31,6 +28,7 @@ class Template(NamedTuple):
     workdir: bytes  #: empty: each attempt's own output directory
     shown: tuple[bytes, ...]  #: what a private /tmp must not hide
     umask: int
+    through_shell: bool = True  #: a shell would hand on all of `environment`
 
 
 class Request(NamedTuple):
@@ -72,7 +70,7 @@ def prepare(spec: Spec, runner: str) -> Template:
     if not argv:
         raise Refused("it names no command, and only an image has one of its own: this compute environment runs processes, not containers")
     program = find_program(argv[0], environment[b"PATH"], workdir)
-    return Template(program, argv, environment, workdir, tuple(text_bytes(path) for path in shown), spec.umask)
+    return Template(program, argv, environment, workdir, tuple(text_bytes(path) for path in shown), spec.umask, joining.survive_a_shell(environment))
 
 
 def prepare_container(spec: Spec, runner: str, engine: str) -> Template:
@@ -104,16 +102,18 @@ def spawn(request: Request, log: int) -> int:
         os.chdir(request.workdir)
     except OSError as error:
         raise Refused(f"its working directory {os.fsdecode(request.workdir)} cannot be entered: {error.strerror}") from error
-    program, argv = template.program, template.argv
-    if request.cgroup is not None:
-        _check(template, request)
-        program, argv = b"/bin/sh", [b"/bin/sh", b"-c", _JOIN_CGROUP, request.cgroup, template.program, *argv[1:]]
+    program, argv, environment = template.program, template.argv, {**template.environment, **request.variables}
     mine = os.umask(template.umask)
     try:
+        if request.cgroup is not None:
+            if not template.through_shell:
+                return joining.fork_into(request.cgroup, program, argv, environment, (NULL, log, log))
+            check_program(program)
+            program, argv = joining.SHELL, joining.through_a_shell(request.cgroup, program, argv)
         return os.posix_spawn(
             program,
             argv,
-            {**template.environment, **request.variables},
+            environment,
             file_actions=((os.POSIX_SPAWN_DUP2, NULL, 0), (os.POSIX_SPAWN_DUP2, log, 1), (os.POSIX_SPAWN_DUP2, log, 2)),
             setsid=True,
             setsigmask=(),
@@ -123,14 +123,6 @@ def spawn(request: Request, log: int) -> int:
         raise _refused(error, template, request) from error
     finally:
         os.umask(mine)
-
-
-def _check(template: Template, request: Request) -> None:
-    """Find out beforehand what the shell that joins the cgroup would only tell as exit code 126 or 127."""
-    try:
-        check_program(template.program)
-    except OSError as error:
-        raise _refused(error, template, request) from error
 
 
 def _refused(error: OSError, template: Template, request: Request) -> Refused:

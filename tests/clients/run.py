@@ -126,21 +126,23 @@ def killing(environment: Mapping[str, str], *, every: float) -> Iterator[None]:
     """Within the block, kill the engine every so many seconds, and start it again; 0: never."""
     over = threading.Event()
 
-    def kill() -> None:
-        while not over.wait(every):
+    def kill() -> int:
+        times = 0
+        while every and not over.wait(every):
             engine = json.loads(quietly([SPAWN, "engine", "status", "--output", "json"], environment))
             os.kill(engine["pid"], signal.SIGKILL)
             quietly([SPAWN, "serve", "--print-env"], environment)  # the endpoint opens again with its engine
+            times += 1
+        return times
 
-    killer = threading.Thread(target=kill)
+    with ThreadPoolExecutor(1) as pool:
+        killer = pool.submit(kill)
+        try:
+            yield
+        finally:
+            over.set()
     if every:
-        killer.start()
-    try:
-        yield
-    finally:
-        over.set()
-        if every:
-            killer.join()
+        say(f"the engine was killed {killer.result()} times")
 
 
 @contextmanager

@@ -45,7 +45,9 @@ def answer(app: NoBrowsers, headers: list[tuple[bytes, bytes]]) -> list[Message]
     return sent
 
 
-@pytest.mark.parametrize("header", [(b"origin", b"https://evil.example"), (b"origin", b"null"), (b"sec-fetch-site", b"cross-site")])
+@pytest.mark.parametrize(
+    "header", [(b"origin", b"https://evil.example"), (b"origin", b"null"), (b"sec-fetch-site", b"cross-site"), (b"host", b"evil.example:8642")]
+)
 def test_what_a_web_page_sends_is_refused_before_anything_is_run(header: tuple[bytes, bytes]) -> None:
     behind = Counting()
     start, body = answer(NoBrowsers(behind), [(b"content-type", b"text/plain"), header])  # type: ignore[arg-type]
@@ -88,3 +90,10 @@ def test_a_store_that_cannot_be_written_is_told_as_such() -> None:
     error = AwsError("ServerException", "the disk is full", status=500)
     error.__cause__ = StoreUnavailable("the disk is full")
     assert _as_ours(error).exit_code == 6
+
+
+@pytest.mark.parametrize("host", [b"127.0.0.1:8642", b"localhost:8642", b"[::1]:8642", b"127.0.0.1", b"[::1]"])
+def test_this_machine_may_be_called_by_each_of_its_names(host: bytes) -> None:
+    behind = Counting()
+    answer(NoBrowsers(behind), [(b"host", host)])  # type: ignore[arg-type]
+    assert behind.requests == 1

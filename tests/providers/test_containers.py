@@ -88,6 +88,7 @@ def test_volumes_are_directories_of_this_machine_or_new_ones() -> None:
             "'rel' is not an absolute path",
         ),
         ({"volumes": [{"name": "v"}], "mountPoints": [{"sourceVolume": "v", "containerPath": "/a:b"}]}, "'/a:b': container engines take no path with a colon"),
+        ({"volumes": [{"name": "a:/x"}], "mountPoints": [{"sourceVolume": "a:/x", "containerPath": "/y"}]}, "volumes: 'a:/x' is not a name"),
         ({"resourceRequirements": [{"type": "GPU", "value": "1"}]}, "resourceRequirements: containers are given no GPU here"),
         ({"secrets": [{"name": "S", "valueFrom": "arn"}]}, "secrets: only AWS can look them up"),
         ({"repositoryCredentials": {"credentialsParameter": "arn"}}, "repositoryCredentials: only AWS can look them up"),

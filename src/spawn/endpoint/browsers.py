@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Final
 
 from starlette.types import Receive, Scope, Send
@@ -23,7 +25,7 @@ class NoBrowsers:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request. No AWS client sends the headers by which a browser is known, and no page can make one leave them out of a POST."""
-        if scope["type"] != "http" or _OF_BROWSERS.isdisjoint(name for name, _ in scope["headers"]):
+        if scope["type"] != "http" or not _is_of_a_page(scope["headers"]):
             await self._app(scope, receive, send)
             return
         body = written_failure("AccessDeniedException", _REFUSAL)
@@ -34,3 +36,19 @@ class NoBrowsers:
     def close(self) -> None:
         """Close the other one."""
         self._app.close()
+
+
+def _is_of_a_page(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a browser sent this, or whether it came by another name than this machine's, as a page does that has pointed its own name here."""
+    return any(name in _OF_BROWSERS or (name == b"host" and not _is_this_machine(value)) for name, value in headers)
+
+
+def _is_this_machine(host: bytes) -> bool:
+    name = host.decode("latin-1").rpartition("]")[0].lstrip("[") or host.decode("latin-1").partition(":")[0]
+    if name == "localhost":
+        return True
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True

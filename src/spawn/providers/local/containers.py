@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from spawn.domain.jobs import BatchJob, Job
 
+_VOLUME = re.compile(r"[A-Za-z0-9_-]{1,255}")
 _SHARES_OF_A_VCPU: Final = 1024
 _FEWEST_SHARES: Final = 2
 _PERMISSIONS: Final = {"READ": "r", "WRITE": "w", "MKNOD": "m"}
@@ -116,6 +118,8 @@ def _volumes(detail: Json) -> Iterator[dict[str, object]]:
         name = point.get("sourceVolume")
         if name not in known:
             raise _Refused(f"mountPoints: there is no volume '{name}'")
+        if not _VOLUME.fullmatch(str(name)):
+            raise _Refused(f"volumes: '{name}' is not a name: 1 to 255 letters, digits, hyphens and underscores")
         source = (known[name].get("host") or {}).get("sourcePath") or None
         target = _plain(point.get("containerPath") or "")
         if not target.startswith("/") or (source is not None and not source.startswith("/")):
