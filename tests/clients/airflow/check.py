@@ -90,7 +90,7 @@ executor.check_health()
 keys = {code: TaskInstanceKey(dag_id="any", task_id=f"exit-{code}", run_id="any", try_number=1, map_index=-1) for code in (0, 1)}
 for code, key in keys.items():
     executor.execute_async(key=key, command=["sh", "-c", f"exit {code}"], queue=None, executor_config={})
-end = time.monotonic() + 60
+end = time.monotonic() + 120
 while (ended := {code: str(executor.event_buffer[key][0]) for code, key in keys.items() if key in executor.event_buffer}) != {0: "success", 1: "failed"}:
     assert time.monotonic() < end, ended
     executor.sync()

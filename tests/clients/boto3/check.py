@@ -53,8 +53,8 @@ def described(job: str) -> dict[str, Any]:
 
 
 def reached(job: str, *statuses: str) -> dict[str, Any]:
-    """Wait, for a minute at most, until the job has one of the statuses."""
-    end = time.monotonic() + 60
+    """Wait, for two minutes at most, until the job has one of the statuses."""
+    end = time.monotonic() + 120
     while (detail := described(job))["status"] not in statuses:
         assert time.monotonic() < end, f"{job} is still {detail['status']}: {detail.get('statusReason')}"
         time.sleep(0.2)

@@ -17,7 +17,7 @@ const logs = new CloudWatchLogsClient({});
 const here = process.cwd();
 
 async function reached(jobId, ...statuses) {
-  for (let look = 0; look < 300; look++) {
+  for (let look = 0; look < 600; look++) {
     const [job] = (await batch.send(new DescribeJobsCommand({ jobs: [jobId] }))).jobs;
     if (statuses.includes(job.status)) return job;
     await pause(200);

@@ -79,8 +79,8 @@ def submit(name: str, command: list[str], **more: Any) -> str:
 
 
 def reached(ids: list[str], *statuses: str) -> list[dict[str, Any]]:
-    """Wait, for a minute at most, until all have one of the statuses."""
-    end = time.monotonic() + 60
+    """Wait, for two minutes at most, until all have one of the statuses."""
+    end = time.monotonic() + 120
     while True:
         jobs = batch.describe_jobs(jobs=ids)["jobs"]
         if [job["jobId"] for job in jobs if job["status"] in statuses] == ids:

@@ -39,7 +39,7 @@ role = none
 vcpus = 1
 memory = 1
 job_monitor_interval = 0.5
-job_stale_time = 1.0
+job_stale_time = 4.0
 job_def_extra = {json.dumps({"containerProperties": {"environment": environment}})}
 """
     )

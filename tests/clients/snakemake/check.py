@@ -37,8 +37,8 @@ def snakemake(target: str) -> subprocess.CompletedProcess[str]:
 
 
 def jobs_of(rule: str, *, size: int, status: str = "") -> list[dict[str, Any]]:
-    """The jobs of a rule, once there are as many with that status; a minute at most."""
-    end = time.monotonic() + 60
+    """The jobs of a rule, once there are as many with that status; two minutes at most."""
+    end = time.monotonic() + 120
     while True:
         listed = batch.list_jobs(jobQueue="default", filters=[{"name": "JOB_NAME", "values": [f"snakejob-{rule}-*"]}])["jobSummaryList"]
         if len([job for job in listed if job["status"].startswith(status)]) == size:
