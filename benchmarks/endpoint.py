@@ -95,10 +95,8 @@ def _load(exports: dict[str, str], size: int, *, seconds: float) -> Load:
     describe, pages = _look(send, array, size)
     _until_settled(send, array)
     note(f"  submitting {RATE} jobs a second ...")
-    began = time.perf_counter()
-    submit = _submit(exports, RATE, seconds)
-    rate = len(submit) / (time.perf_counter() - began)
-    return Load(rate, sorted(submit), sorted(describe), sorted(pages))
+    submit, took = _submit(exports, RATE, seconds)
+    return Load(len(submit) / took, sorted(submit), sorted(describe), sorted(pages))
 
 
 def _look(send: Sender, array: str, size: int) -> tuple[list[float], list[float]]:
@@ -128,8 +126,8 @@ def _pages(send: Sender, array: str) -> list[float]:
     return times
 
 
-def _submit(exports: dict[str, str], rate: int, seconds: float) -> list[float]:
-    """Send at a steady rate over several connections, whether the answers keep up or not; the latencies count from when each was due."""
+def _submit(exports: dict[str, str], rate: int, seconds: float) -> tuple[list[float], float]:
+    """Send at a steady rate over several connections, whether the answers keep up or not: the latencies from when each was due, and the seconds in all."""
     times: list[float] = []
     start = time.perf_counter() + 0.2
     due = [start + number / rate for number in range(int(rate * seconds))]
@@ -146,7 +144,7 @@ def _submit(exports: dict[str, str], rate: int, seconds: float) -> list[float]:
         thread.start()
     for thread in threads:
         thread.join()
-    return times
+    return times, time.perf_counter() - start
 
 
 def _fill(engine: PrivateEngine, send: Sender, size: int, copies: int) -> None:

@@ -10,6 +10,7 @@ from spawn.api.aws.failures import AwsError
 from spawn.domain.jobs import BatchJob, Demand
 from spawn.domain.queues import JobQueue
 from spawn.domain.states import Status
+from tests.aws.counting import Counter
 from tests.aws.serving import Scripted
 from tests.aws.shapes import assert_shape
 
@@ -99,6 +100,20 @@ def test_listing_and_describing_agree_in_every_status(scripted: Scripted) -> Non
                 assert job.get("arrayProperties", {}).get("index") == described.get("arrayProperties", {}).get("index")
                 compared += 1
     assert compared == 10
+
+
+def test_of_runnable_jobs_that_take_the_same_one_alone_is_read_to_say_why_they_can_never_run(scripted: Scripted) -> None:
+    sizes = (99_000, 88_000, 1000)
+    jobs = {scripted.put(demand=Demand(cpus=sizes[number % 3], memory=0)).id: sizes[number % 3] for number in range(30)}
+    counter = Counter(scripted)
+    found = listed(scripted, jobQueue="default", jobStatus="RUNNABLE")["jobSummaryList"]
+    assert counter.decoded == 3
+    assert len(found) == 28  # two run
+    for job in found:
+        needs = jobs[job["jobId"]]
+        assert ("statusReason" in job) == (needs > 1000)
+        assert f"the job needs {needs // 1000} vCPUs" in job.get("statusReason", "the job needs 1 vCPUs")
+        assert job.get("statusReason") == scripted.describe(job["jobId"]).get("statusReason")
 
 
 # --- arrays -----------------------------------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from spawn.api.aws.logs.lines import BLOCK, LogFile
-from spawn.api.aws.logs.patterns import read_pattern
+from spawn.api.aws.logs.patterns import Pattern, read_pattern
 from spawn.api.aws.logs.times import Marks, Times
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
@@ -41,6 +42,48 @@ def test_events_are_the_same_from_wherever_they_are_read(
     kept = b"".join(content[line.start : line.end] for line in events)
     complete = content if ended else content[: file().end()]
     assert kept.replace(b"\n", b"") == complete.replace(b"\n", b"")
+
+
+@given(
+    content=st.text("ab\n", max_size=120).map(str.encode),
+    ended=st.booleans(),
+    block=st.integers(1, 40),
+    data=st.data(),
+)
+def test_a_search_leaves_out_no_event_that_holds_what_is_looked_for(
+    tmp_path_factory: pytest.TempPathFactory, content: bytes, ended: bool, block: int, data: st.DataObject
+) -> None:
+    path = tmp_path_factory.getbasetemp() / "log"
+    path.write_bytes(content)
+    file = LogFile(path, ended=ended, block=block)
+    offset, until = sorted(data.draw(st.tuples(*[st.integers(0, len(content) + 1)] * 2)))
+    events = list(file.forward(offset, until=until))
+    assert events == [line for line in file.forward(0) if offset < line.end <= until]
+    found = list(file.forward(offset, until=until, holding=re.compile(b"aab|bba")))
+    assert [line for line in found if "aab" in line.message or "bba" in line.message] == [
+        line for line in events if "aab" in line.message or "bba" in line.message
+    ]
+    assert [line for line in events if line in found] == found
+
+
+def test_a_search_looks_at_one_event_of_a_block_in_which_nothing_is_found(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_bytes(b"hay\n" * BLOCK + b"needle\n" + b"hay\n" * BLOCK)
+    found = list(LogFile(path, ended=True).forward(0, holding=re.compile(b"needle")))
+    assert "needle" in [line.message for line in found]
+    assert len(found) <= path.stat().st_size // BLOCK + 2
+
+
+@given(
+    raw=st.lists(st.sampled_from([b"a", b"b", "ä".encode(), b"\xc3", b"\xa4", "\ufffd".encode(), b"\xed\xa0\x80"]), max_size=6).map(b"".join),
+    required=st.lists(st.text("abä\ufffd\ud800", max_size=3), max_size=2),
+    optional=st.lists(st.text("abä\ufffd\ud800", max_size=3), max_size=2),
+)
+def test_every_event_that_passes_a_pattern_has_its_trace(raw: bytes, required: list[str], optional: list[str]) -> None:
+    pattern = Pattern(required=tuple(required), optional=tuple(optional))
+    trace = pattern.trace
+    if pattern.matches(raw.decode("utf-8", errors="replace")):
+        assert trace is None or trace.search(raw)
 
 
 def test_a_line_longer_than_cloudwatch_takes_becomes_several(tmp_path: Path) -> None:

@@ -256,7 +256,7 @@ def test_the_jobs_of_a_deleted_queue_are_terminated_those_that_run_too(scripted:
     scripted.end(running, starting, code=None, signal=15, why="stopped")
     row = scripted.store.job(job.id)
     assert row is not None
-    assert (row.status, row.reason, row.terminated) == (Status.FAILED, "JobQueue deleted", True)
+    assert (row.status, row.reason, row.terminated_at is not None) == (Status.FAILED, "JobQueue deleted", True)
     parent, children = scripted.describe(job.id), [scripted.describe(f"{job.id}:{index}") for index in range(4)]
     assert (parent["statusReason"], parent["isTerminated"]) == ("JobQueue deleted", True)
     assert [(child["status"], child["statusReason"]) for child in children] == [("FAILED", "JobQueue deleted")] * 4

@@ -74,7 +74,7 @@ def test_a_decay_of_zero_is_the_default_of_ten_minutes() -> None:
 def test_weights_go_by_name_or_prefix_and_are_one_for_all_others() -> None:
     scale = Scale(SchedulingPolicy(name="p", shares=(Share(identifier="UserA*", weight=0.25), Share(identifier="ops", weight=4.0))))
     assert [scale.weight(share) for share in ("UserA", "UserA12", "User", "ops", "ops2", "")] == [0.25, 0.25, 1.0, 4.0, 1.0, 1.0]
-    assert scale.behind("ops", 10.0, 1.0) == pytest.approx(4 * (10 + 60))
+    assert scale.behind("ops", 10.0, 1.0) == pytest.approx(4 * (10 + 1))
     assert Scale(SchedulingPolicy(name="p", shares=(Share(identifier="*", weight=2.0),))).weight("anyone") == 2.0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from spawn.domain.catalog import Catalog
@@ -139,6 +140,45 @@ def test_a_head_that_its_environment_would_take_and_the_host_has_no_room_for_is_
     assert go(array(1, 1, queue="plain"), catalog=catalog, under_way=(busy,)).short == {}, "the environment is the host: waiting is all there is to it"
 
 
+def clouds(*names: str, vcpus: int = 256) -> list[ComputeEnvironment]:
+    return [environment(name, max_cpus=vcpus * 1000) for name in names]
+
+
+def test_every_queue_whose_head_only_the_host_has_no_room_for_is_told_of() -> None:
+    queues = [queue("high", ("a",), priority=9), queue("low", ("b",), priority=1), queue("also", ("b",), priority=1), queue("plain")]
+    catalog = Catalog.of([*clouds("a", "b"), *queues])
+    running = array(9, queue="plain", placed={"local": 3})
+    waiting = [array(1, 1, queue="high", vcpus=2), array(2, 1, queue="low"), array(3, 1, queue="also")]
+    done = go(*waiting, catalog=catalog, under_way=(running,))
+    assert done.short == {"high": array(1).key, "low": array(2).key, "also": array(3).key}
+    assert done.placements == [], "what is left is kept for the first"
+
+
+def test_who_waits_for_something_else_than_the_full_host_is_not_told_of() -> None:
+    queues = [queue("first", ("a",), priority=9), queue("capped", ("b",), priority=2), queue("behind", ("b",)), queue("plain")]
+    catalog = Catalog.of([*clouds("a"), *clouds("b", vcpus=2), *queues])
+    running = array(9, queue="plain", placed={"local": 3, "b": 1})
+    waiting = [array(1, 1, queue="first"), array(2, 1, queue="capped", vcpus=2), array(3, 1, queue="behind")]
+    done = go(*waiting, catalog=catalog, under_way=(running,))
+    assert done.short == {"first": array(1).key}, "capped waits for its environment, and behind for what is kept for capped"
+
+
+def test_on_a_full_host_too_the_head_is_the_first_that_could_start_but_for_room() -> None:
+    resource = ConsumableResource(name="licence", total=0, created_at=Instant(0))
+    catalog = Catalog.of([*clouds("a"), queue("first", ("a",), priority=9), queue("second", ("a",)), queue("plain"), resource])
+    running = array(9, queue="plain", placed={"local": 4})
+    second = [array(2, 1, consumables={"licence": 1}), array(3, 1, vcpus=8), array(4, 2, max_concurrent=1, placed={"local": 1}), array(5, 1), array(6, 1)]
+    done = go(array(1, 1, queue="first"), *(replace(one, queue="second") for one in second), catalog=catalog, under_way=(running,))
+    assert done.short == {"first": array(1).key, "second": array(5).key}
+
+
+def test_an_array_that_fills_the_host_by_itself_is_at_the_head_while_it_has_more() -> None:
+    catalog = Catalog.of([*clouds("a"), queue(environments=("a",))])
+    filling = array(1, 5, placed={"a": 4})
+    assert go(filling, array(2, 1), catalog=catalog).short == {"q": array(1).key}
+    assert go(replace(filling, max_concurrent=4), array(2, 1), catalog=catalog).short == {"q": array(2).key}, "its own limit is what it waits for"
+
+
 # --- consumable resources ---------------------------------------------------------------------------------------------
 
 
@@ -233,6 +273,6 @@ def test_a_reservation_is_part_of_what_the_environments_allow() -> None:
 def test_the_order_of_a_queue_is_the_order_in_which_it_would_be_dispatched() -> None:
     waiting = [array(1, 2, share="a"), array(2, 3, share="b")]
     catalog = fair(Share(identifier="b", weight=0.5))
-    order = in_order(lines(*waiting), catalog.queues["q"], catalog, Usage(used_s={("q", "a"): 1.0}), Load.of((), HOST))
+    order = in_order(lines(*waiting), catalog.queues["q"], catalog, Usage(used_s={("q", "a"): 0.2}), Load.of((), HOST))
     assert [int(key, 16) for key in order] == [2, 1, 2, 2, 1]
     assert Placement(array(1).key, 1, "local") in go(array(1, 1), catalog=ONE_QUEUE).placements

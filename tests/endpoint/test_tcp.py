@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import socket
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -132,15 +134,20 @@ def test_a_body_that_nobody_wants_is_not_taken_for_ever(serve: Serve) -> None:
 
 
 def test_a_request_that_was_quick_may_be_answered_slowly_and_the_connection_used_again(serve: Serve) -> None:
-    import asyncio
+    may_answer = threading.Semaphore(0)
 
     async def slow(scope: Scope, receive: Receive, send: Send) -> None:
-        await asyncio.sleep(0.5)
+        await asyncio.to_thread(may_answer.acquire, timeout=60)
         await echo(scope, receive, send)
 
-    connection = http.client.HTTPConnection("127.0.0.1", serve(slow, within_s=0.2), timeout=60)
+    port = serve(slow, within_s=0.2)
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
     for body in (b"one", b"two"):
         connection.request("POST", "/", body=body)
+        with connect(port) as silent:
+            # it came later, and is hung up on when its time is over: so is the time that the request had
+            assert all_of(silent) == b""
+        may_answer.release()
         assert connection.getresponse().read() == body
     connection.close()
 

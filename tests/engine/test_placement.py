@@ -1,59 +1,29 @@
-"""Where attempts go under an engine: environments, shares, consumable resources, time limits, and that a restart changes none of it."""
+"""Where attempts go under an engine: environments, consumable resources, time limits, and that a restart changes none of it."""
 
 from __future__ import annotations
 
 from collections import Counter
 from datetime import timedelta
-from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from spawn.domain.catalog import Resource
 from spawn.domain.consumables import ConsumableResource, Consumption
-from spawn.domain.ids import AttemptId
 from spawn.domain.instants import Instant
-from spawn.domain.jobs import BatchJob, Demand, Job
-from spawn.domain.policies import SchedulingPolicy, Share
-from spawn.domain.queues import INSUFFICIENT_CAPACITY, MAX_RESOURCE, RESOURCE_REQUIREMENT, ComputeEnvironment, JobQueue, StateLimit, Switch
-from spawn.domain.retries import RetryStrategy
+from spawn.domain.policies import SchedulingPolicy
+from spawn.domain.queues import INSUFFICIENT_CAPACITY, MAX_RESOURCE, RESOURCE_REQUIREMENT, JobQueue, StateLimit, Switch
 from spawn.domain.states import Status
-from spawn.engine.news import AllLost, Dropped, Ended, EndKind, Started, Usage
-from spawn.engine.taking import take
-from tests.domain.making import make_job
+from spawn.engine.news import AllLost, Dropped
 from tests.engine.driving import Driven
+from tests.engine.placing import capped, keep, placed, put, running
 
 S = Status
-NUMBERS = count(1)
 
 
 @pytest.fixture
 def driven(tmp_path: Path) -> Driven:
     return Driven(tmp_path, slots=4)
-
-
-def keep(driven: Driven, *resources: Resource) -> None:
-    for resource in resources:
-        driven.do(lambda state, resource=resource: state.put(resource))
-
-
-def capped(name: str, vcpus: int, **facts: Any) -> ComputeEnvironment:
-    return ComputeEnvironment(name=name, provider="local", max_cpus=vcpus * 1000, **facts)
-
-
-def put(driven: Driven, size: int | None = None, *, queue: str = "q", vcpus: int = 1, attempts: int = 1, **batch: Any) -> Job:
-    """A job of a Batch client in a queue, submitted now."""
-    facts: dict[str, Any] = {"queue": queue, "demand": Demand(cpus=vcpus * 1000, memory=0), "retry": RetryStrategy(attempts=attempts)}
-    job = make_job(next(NUMBERS), size, created_at=driven.clock.now(), batch=BatchJob(definition="work:1", container={}, **batch), **facts)
-    driven.do(lambda state: take(state, job, {}))
-    driven.engine.turn()
-    return job
-
-
-def placed(driven: Driven, job: Job) -> dict[int, str]:
-    """Position and environment of everything of a job that was ever handed over."""
-    return {attempt.position: where for attempt, where in driven.provider.placed.items() if attempt.key == job.key}
 
 
 def is_in_step(driven: Driven) -> None:
@@ -66,10 +36,6 @@ def is_in_step(driven: Driven) -> None:
     assert use.running == sum(array.count(S.RUNNING) for array in arrays)
     assert use.waiting == sum(array.count(S.RUNNABLE) + array.count(S.STARTING) for array in arrays)
     assert state.book.touched == {}, "nothing is looked at again that has not changed"
-
-
-def running(driven: Driven, *jobs: Job) -> list[AttemptId]:
-    return [attempt for attempt in driven.running() if attempt.key in {job.key for job in jobs}]
 
 
 # --- environments -----------------------------------------------------------------------------------------------------
@@ -148,119 +114,6 @@ def test_index_order_is_kept_and_no_index_is_run_twice_at_once(driven: Driven) -
     for job in jobs:
         firsts = [attempt.position for attempt in driven.provider.started if attempt.key == job.key and attempt.attempt == 1]
         assert firsts == sorted(firsts) == list(range(8))
-
-
-# --- shares -----------------------------------------------------------------------------------------------------------
-
-
-def shared(driven: Driven, *shares: Share, decay: float = 600, **facts: Any) -> None:
-    keep(driven, SchedulingPolicy(name="p", shares=shares, decay=timedelta(seconds=decay), **facts), JobQueue(name="q", environments=("local",), policy="p"))
-
-
-def simulate(driven: Driven, lengths: dict[str, float], jobs: dict[str, Job], seconds: float, step: float = 10) -> Counter[str]:
-    """Let time pass; each attempt of a share takes so many seconds. The vCPU-seconds that each share had."""
-    had: Counter[str] = Counter()
-    begun: dict[AttemptId, Instant] = {}
-    names = {job.key: share for share, job in jobs.items()}
-    live = driven.running()
-    for _ in range(round(seconds / step)):
-        now = driven.clock.now()
-        driven.provider.tell(*(Started(attempt, now) for attempt in live if attempt not in begun))
-        begun = {attempt: begun.get(attempt, now) for attempt in live}
-        had.update({share: round(step) * sum(names[attempt.key] == share for attempt in live) for share in jobs})
-        driven.clock.advance(step)
-        over = [attempt for attempt in live if driven.clock.now() - begun[attempt] >= lengths[names[attempt.key]] * 1000]
-        driven.provider.tell(*(Ended(attempt, driven.clock.now(), EndKind(0, None, None), Usage()) for attempt in over))
-        count = len(driven.provider.started)
-        driven.engine.turn()
-        live = [attempt for attempt in live if attempt not in over] + driven.provider.started[count:]
-    return had
-
-
-def test_shares_converge_to_their_weights_whatever_the_length_of_their_jobs(driven: Driven) -> None:
-    shared(driven, Share(identifier="heavy", weight=3.0))
-    jobs = {share: put(driven, 2000, share=share) for share in ("heavy", "light")}
-    simulate(driven, {"heavy": 60, "light": 10}, jobs, 600)
-    had = simulate(driven, {"heavy": 60, "light": 10}, jobs, 3000)
-    assert had.total() == 4 * 3000, "no slot stands empty"
-    assert had["light"] / had["heavy"] == pytest.approx(3.0, rel=0.1)
-
-
-def test_a_share_that_comes_later_catches_up_and_no_share_starves(driven: Driven) -> None:
-    shared(driven, decay=300)
-    jobs = {"first": put(driven, 2000, share="first")}
-    simulate(driven, {"first": 30}, jobs, 300)
-    jobs["later"] = put(driven, 2000, share="later")
-    lengths = {"first": 30, "later": 30}
-    early = simulate(driven, lengths, jobs, 150)
-    assert early["later"] > early["first"], "it has used nothing yet"
-    late = simulate(driven, lengths, jobs, 2400)
-    assert late["later"] / late["first"] == pytest.approx(1.0, rel=0.1)
-
-
-def test_within_a_share_the_higher_priority_goes_first_and_then_the_older_job(driven: Driven) -> None:
-    shared(driven)
-    blocker = put(driven, 4, share="a")
-    driven.clock.advance(1)
-    late = [put(driven, share="a"), put(driven, share="a", priority=5), put(driven, share="a", priority=5), put(driven, share="a", vcpus=2, priority=3)]
-    for attempt in running(driven, blocker):
-        driven.end(attempt)
-    driven.finish()
-    keys = [attempt.key for attempt in driven.provider.started[4:]]
-    assert keys == [late[number].key for number in (1, 2, 3, 0)]
-
-
-def test_a_restart_changes_nothing_of_what_shares_have_used(driven: Driven) -> None:
-    shared(driven)
-    job = put(driven, 8, share="a")
-    for attempt in driven.running():
-        driven.begin(attempt)
-    driven.clock.advance(100)
-    driven.end(driven.running()[0])
-    before = driven.engine.state.scheduler.uses["q", "a"]
-    driven.restart()
-    after = driven.engine.state.scheduler.uses["q", "a"]
-    assert (after.amount, after.at, after.rate) == (pytest.approx(before.amount), before.at, 4000)
-    assert after.amount > 300
-    put(driven, 1, share="b")
-    driven.end(running(driven, job)[0])
-    assert driven.provider.started[-1].key != job.key, "b has used nothing yet"
-
-
-def test_usage_counts_attempts_until_they_ended_even_if_the_engine_heard_of_it_late(driven: Driven) -> None:
-    shared(driven)
-    put(driven, 1, share="a")
-    attempt = driven.running()[0]
-    driven.begin(attempt)
-    driven.clock.advance(10)
-    ended_at = driven.clock.now()
-    driven.clock.advance(100_000)
-    put(driven, 1, share="a", vcpus=2)
-    driven.provider.tell(Ended(attempt, ended_at, EndKind(0, None, None), Usage()))
-    driven.engine.turn()
-    assert driven.engine.state.scheduler.uses["q", "a"].rate == 2000
-    assert driven.engine.state.scheduler.uses["q", "a"].amount < 1.0, "ten seconds, long ago"
-
-
-def test_what_shares_of_a_deleted_queue_have_used_is_forgotten(driven: Driven) -> None:
-    shared(driven)
-    put(driven, 1, share="a")
-    driven.finish()
-    assert set(driven.store.share_uses()) == {("q", "a")}
-    driven.do(lambda state: state.remove(state.catalog.queues["q"]))
-    assert driven.store.share_uses() == {}
-
-
-def test_what_shares_used_long_ago_is_forgotten_when_a_new_one_comes(driven: Driven) -> None:
-    shared(driven, decay=10)
-    put(driven, 1, share="a")
-    driven.finish()
-    driven.clock.advance(100)
-    put(driven, 1, share="b")
-    assert set(driven.store.share_uses()) == {("q", "a"), ("q", "b")}
-    driven.clock.advance(101)
-    put(driven, 1, share="c")
-    assert set(driven.store.share_uses()) == {("q", "b"), ("q", "c")}, "b still runs"
 
 
 # --- consumable resources ---------------------------------------------------------------------------------------------
@@ -362,3 +215,14 @@ def test_no_room_on_the_host_for_what_the_environment_would_take_is_insufficient
     driven.finish()
     assert driven.statuses(job.id) == [S.FAILED, S.SUCCEEDED, S.SUCCEEDED]
     assert driven.row(other).status is S.SUCCEEDED
+
+
+def test_on_a_full_host_the_limits_of_every_queue_count_not_of_the_first_alone(driven: Driven) -> None:
+    queues = [limited(INSUFFICIENT_CAPACITY, name=name, priority=priority, environments=("cloud",)) for name, priority in (("high", 2), ("low", 1))]
+    keep(driven, capped("cloud", 256), *queues)
+    driven.submit(indexes="4")
+    jobs = [put(driven, queue=name) for name in ("low", "high")]
+    driven.later(599)
+    assert [driven.row(job.id).status for job in jobs] == [S.RUNNABLE] * 2
+    driven.later(1)
+    assert [driven.row(job.id).status for job in jobs] == [S.FAILED] * 2

@@ -82,7 +82,7 @@ def dispatch(lines: Iterable[Line], under_way: Iterable[Standing], host: Capacit
     queues = sorted((catalog.queues[name] for name in by_queue), key=lambda queue: (-queue.priority, queue.name))
     for _, equals in groupby(queues, key=lambda queue: queue.priority):
         counters = [_Counter(floor, queue, by_queue[queue.name], usage or Usage()) for queue in equals]
-        while counters and not floor.full:
+        while counters:  # on a full host too: whose head is short of room there is told for every queue
             counter = min(counters, key=lambda one: one.age)
             if not counter.serve():
                 counters.remove(counter)
@@ -104,10 +104,9 @@ class _Floor:
 
     def __init__(self, load: Load, host: Capacity, catalog: Catalog) -> None:
         self.host, self.catalog, self.load = host, catalog, load
-        self.cpus = host.cpus - load.cpus
-        self.memory = host.memory - load.memory
+        self.cpus, self.memory = host.cpus - load.cpus, host.memory - load.memory
         self.ahead = AHEAD_S * host.cpus / 1000 - load.waiting_s
-        self.full = False  #: someone waits for room on the host itself
+        self.full = False  #: someone waits for room on the host itself: nothing more is placed
         self.short: dict[str, ArrayKey] = {}
         self.kept: set[str] = set()  #: environments in which someone waits for room
         self.shares = dict(load.by_share)
@@ -239,13 +238,15 @@ class _Counter:
         strict = bool(standing.consumables) or (self._policy is not None and self._policy.reservation > 0)
         count, want = 0, min(offered, consumable, allowed)
         for environment in fits:
-            if environment.name not in floor.kept and want > count:
+            if not floor.full and environment.name not in floor.kept and want > count:
                 count += floor.place(standing, environment, want - count, strict=strict)
         if count == offered:
             return count, _Verdict.SERVED
         if not fits or count == consumable:
             return count, _Verdict.HOPELESS
         if floor.limit(standing, strict=strict) < 1:
+            if standing.max_concurrent is None or standing.max_concurrent > floor.host.slots(demand):
+                self._note_short(fits, standing)
             return count, _Verdict.PASSED
         if count == allowed:
             return count, _Verdict.RESERVED
@@ -256,21 +257,22 @@ class _Counter:
         """How many more such children the policy's compute reservation leaves room for."""
         if self._policy is None or not self._policy.reservation:
             return _ALL
-        floor, name = self._floor, self._queue.name
-        taken = sum(amount for (queue, _), amount in floor.shares.items() if queue == name)
-        most = usable(self._policy, self._active, queue_capacity(self._queue, floor.catalog, floor.host))
+        taken = sum(amount for (queue, _), amount in self._floor.shares.items() if queue == self._queue.name)
+        most = usable(self._policy, self._active, queue_capacity(self._queue, self._floor.catalog, self._floor.host))
         return max(0 if taken else 1, (most - taken) // max(cpus, 1), 0)
 
     def _keep_room(self, fits: list[ComputeEnvironment], standing: Standing) -> None:
         floor, cpus = self._floor, standing.demand.cpus
-        open_ones = [one for one in fits if one.name not in floor.kept]
-        roomy = [one for one in open_ones if (left := floor.cap_left(one)) is None or left >= cpus]
+        roomy = [one for one in fits if one.name not in floor.kept and ((left := floor.cap_left(one)) is None or left >= cpus)]
         if not roomy:
             floor.kept |= {one.name for one in fits}
             return
         floor.full = True
-        if any(one.max_cpus is not None and floor.used(one) + cpus <= one.max_cpus for one in roomy):
-            floor.short[self._queue.name] = standing.key
+        self._note_short(roomy, standing)
+
+    def _note_short(self, environments: list[ComputeEnvironment], standing: Standing) -> None:
+        if any(one.max_cpus is not None and self._floor.used(one) + standing.demand.cpus <= one.max_cpus for one in environments):
+            self._floor.short.setdefault(self._queue.name, standing.key)
 
     def _first(self) -> tuple[int, Instant, int, int, Standing, int]:
         return self._heads[self._turns[0][4]][0]

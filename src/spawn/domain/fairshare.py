@@ -18,8 +18,9 @@ from spawn.domain.policies import SchedulingPolicy
 DEFAULT_DECAY: Final = timedelta(minutes=10)
 """The decay of a policy that says zero."""
 
-GOES_ON: Final = timedelta(minutes=1)
-"""What is under way counts as though it ran on for so long (never longer than the decay), so that slots that come free together go to all shares in turn."""
+GOES_ON: Final = timedelta(seconds=1)
+"""What is under way counts as though it ran on for so long (never longer than the decay), so that slots that come free together go to all
+shares in turn; no longer than that, or what short jobs have really used would count for nothing beside it."""
 
 DEFAULT_WEIGHT: Final = 1.0
 """The weight factor of shares that a policy does not name."""

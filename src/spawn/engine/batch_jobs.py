@@ -96,8 +96,7 @@ def _check_share(state: EngineState, asked: BatchSubmission, queue: JobQueue) ->
     share = asked.batch.share
     check_share(share, asked.priority_override, fair_share=queue.policy is not None)
     if share is not None:
-        jobs = (array.job for array in state.book.by_key.values() if not array.settled and array.job.queue == queue.name)
-        check_share_count(share, (job.batch.share for job in jobs if job.batch is not None))
+        check_share_count(share, state.scheduler.live_shares(queue.name))
 
 
 def _capabilities(environment: ComputeEnvironment) -> frozenset[str]:

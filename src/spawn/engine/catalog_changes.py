@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import NamedTuple
 
-from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import R, Resource, check_change, check_deletion, check_new
-from spawn.domain.consumables import ConsumableResource, Consumption
+from spawn.domain.consumables import ConsumableResource
 from spawn.domain.queues import QUEUE_DELETED, JobQueue
 from spawn.engine import commands
 from spawn.engine.state import EngineState
@@ -48,30 +47,15 @@ def delete(state: EngineState, kind: type[R], name: str) -> None:
 def stock(state: EngineState, name: str) -> Stock:
     """A consumable resource with what is in use of it."""
     resource = state.catalog.find(ConsumableResource, name)
-    return Stock(resource, _in_use(state).get(name, 0))
+    return Stock(resource, state.consumption().get(name, 0))
 
 
 def stocks(state: EngineState) -> list[Stock]:
     """All consumable resources, by name."""
-    in_use = _in_use(state)
+    in_use = state.consumption()
     return [Stock(resource, in_use.get(name, 0)) for name, resource in sorted(state.catalog.consumables.items())]
 
 
 def _terminate_jobs(state: EngineState, queue: JobQueue) -> None:
     for array in [array for array in state.book.by_key.values() if array.job.queue == queue.name and (array.under_way or not array.settled)]:
         commands.terminate(state, array.job.id, None, reason=QUEUE_DELETED, grace_s=None, dry_run=False)
-
-
-def _in_use(state: EngineState) -> Mapping[str, int]:
-    """What attempts under way have of each resource that they will give back."""
-    in_use: dict[str, int] = {}
-    for array in state.book.by_key.values():
-        for name, quantity in _taken_by(array).items():
-            resource = state.catalog.consumables.get(name)
-            if resource is not None and resource.consumption is Consumption.REPLENISHABLE:
-                in_use[name] = in_use.get(name, 0) + quantity * len(array.under_way)
-    return in_use
-
-
-def _taken_by(array: ArrayJob) -> Mapping[str, int]:
-    return {} if array.job.batch is None else array.job.batch.consumables

@@ -11,6 +11,7 @@ from spawn.domain.arrays import ArrayJob
 from spawn.domain.dependencies import Dependency, DependencyType, Target
 from spawn.domain.errors import Conflict, InvalidField, NotFound
 from spawn.domain.ids import ArrayKey, AttemptId, JobId, new_job_id
+from spawn.domain.instances import OnComplete
 from spawn.domain.instants import Instant, later, to_datetime
 from spawn.domain.jobs import Job
 from spawn.domain.queues import DEFAULT_QUEUE, may_submit
@@ -94,7 +95,7 @@ def cancel(state: EngineState, job: JobId, positions: Sequence[int] | None, *, r
 def terminate(state: EngineState, job: JobId, positions: Sequence[int] | None, *, reason: str, grace_s: float | None, dry_run: bool) -> Changed:
     """Fail what has not started, stop what runs, and end the instances that outlived their attempts."""
     array = _known(state, job)
-    kept = [(k.position, k.attempt) for k in state.store.kept_instances(key=array.job.key) if positions is None or k.position in set(positions)]
+    kept = [] if array.job.lifetime.on_complete is OnComplete.TERMINATE else _kept(state, array, positions)
     if dry_run:
         would = _would(array, positions, NOT_STARTED | UNDER_WAY)
         return replace(would, positions=tuple(sorted({*would.positions, *(position for position, _ in kept)})))
@@ -107,6 +108,12 @@ def terminate(state: EngineState, job: JobId, positions: Sequence[int] | None, *
     ended = {position for position, _ in kept}
     skipped = {why: left for why, which in change.skipped.items() if (left := tuple(p for p in which if p not in ended))}
     return Changed(job=array.job, positions=tuple(sorted({*change.positions, *ended})), skipped=skipped)
+
+
+def _kept(state: EngineState, array: ArrayJob, positions: Sequence[int] | None) -> list[tuple[int, int]]:
+    """The instances of these children (position, attempt) that outlived their attempts."""
+    wanted = None if positions is None else set(positions)
+    return [(k.position, k.attempt) for k in state.store.kept_instances(key=array.job.key) if wanted is None or k.position in wanted]
 
 
 def retry(state: EngineState, job: JobId, positions: Sequence[int], *, dry_run: bool) -> Changed:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Callable, Iterator, Mapping
+from typing import Final
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import Catalog
@@ -14,8 +15,11 @@ from spawn.domain.jobs import Demand, Job
 from spawn.domain.scheduling import Standing
 from spawn.domain.states import Status
 
+NOBODY: Final = ""
+"""The share of what is in a queue that is served first come, first served."""
+
 Owner = tuple[str, str]
-"""A queue, and the share in it; the share is empty in a queue that is served first come, first served."""
+"""A queue, and the share in it."""
 
 _Kind = tuple[str, str, Demand, tuple[tuple[str, int], ...]]
 """A line: a queue and share, and what each child in it takes, also of consumable resources."""
@@ -30,7 +34,7 @@ class Lines:
         self.busy: dict[ArrayKey, ArrayJob] = {}
         self._lines: dict[_Kind, list[_Entry]] = {}
         self._places: dict[ArrayKey, tuple[_Kind, _Entry]] = {}
-        self._live: dict[Owner, set[ArrayKey]] = {}
+        self._live: dict[str, dict[str, set[ArrayKey]]] = {}  #: what has not settled, by queue and share
         self._known: dict[ArrayKey, tuple[Owner, int]] = {}  #: whose each array is, and its number in the order in which they came
         self._serial = 0
 
@@ -53,14 +57,20 @@ class Lines:
         else:
             self.busy.pop(key, None)
         if not array.settled:
-            self._live.setdefault(owner, set()).add(key)
+            self._live.setdefault(owner[0], {}).setdefault(owner[1], set()).add(key)
             return
         if not array.under_way:
             self._known.pop(key, None)
-        if owner in self._live:
-            self._live[owner].discard(key)
-            if not self._live[owner]:
-                del self._live[owner]
+        self._bury(key, *owner)
+
+    def _bury(self, key: ArrayKey, queue: str, share: str) -> None:
+        shares = self._live.get(queue, {})
+        keys = shares.get(share, set())
+        keys.discard(key)
+        if not keys:
+            shares.pop(share, None)
+        if not shares:
+            self._live.pop(queue, None)
 
     def _insert(self, array: ArrayJob, owner: Owner, catalog: Catalog) -> None:
         job = array.job
@@ -87,6 +97,27 @@ class Lines:
         """The number of an array in the order in which they came."""
         return self._known[array.job.key][1]
 
+    def standing(self, array: ArrayJob, catalog: Catalog, duration_s: float | None) -> Standing:
+        """Where an array stands now, of which an attempt takes so long."""
+        job = array.job
+        queue, share = self.owner(array, catalog)
+        return Standing(
+            key=job.key,
+            queue=queue,
+            share=share,
+            demand=job.demand,
+            consumables=consumables_of(job),
+            priority=priority_of(job, catalog),
+            created_at=job.created_at,
+            serial=self.serial(array),
+            runnable=array.count(Status.RUNNABLE),
+            starting=array.count(Status.STARTING),
+            running=array.count(Status.RUNNING),
+            placed=dict(array.placed),
+            max_concurrent=array.max_concurrent,
+            duration_s=duration_s,
+        )
+
     def forget(self, key: ArrayKey) -> None:
         """An array is gone."""
         self._known.pop(key, None)
@@ -99,7 +130,7 @@ class Lines:
 
     def live_shares(self, queue: str) -> set[str]:
         """The shares of a queue that have jobs which have not settled."""
-        return {share for name, share in self._live if name == queue}
+        return set(self._live.get(queue, ()))
 
     def count_waiting(self) -> int:
         """How many children are RUNNABLE."""
@@ -124,7 +155,7 @@ def consumables_of(job: Job) -> Mapping[str, int]:
 
 def _owner_of(job: Job, catalog: Catalog) -> Owner:
     share = job.batch.share if job.batch is not None and shares_in(catalog, job.queue) else None
-    return job.queue, share or ""
+    return job.queue, share or NOBODY
 
 
 def _order(entry: _Entry) -> tuple[int, Instant, int]:

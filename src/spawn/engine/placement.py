@@ -21,7 +21,7 @@ from spawn.domain.policies import SchedulingPolicy
 from spawn.domain.queues import INSUFFICIENT_CAPACITY, ComputeEnvironment, JobQueue
 from spawn.domain.scheduling import Capacity, Load, Standing
 from spawn.domain.states import Status
-from spawn.engine.lines import Lines, Owner, consumables_of, priority_of, shares_in
+from spawn.engine.lines import NOBODY, Lines, Owner, consumables_of, shares_in
 from spawn.engine.records import Head
 
 _SMOOTHING = 0.2
@@ -68,9 +68,7 @@ class Scheduler:
     def load(self, uses: Mapping[Owner, tuple[float, Instant]], heads: Mapping[str, Head], catalog: Catalog) -> None:
         """Go on from what the store has: what shares had used, and what of theirs is under way."""
         self._catch_up(catalog)
-        rates: Counter[Owner] = Counter()
-        for array in self._lines.busy.values():
-            rates[self._lines.owner(array, catalog)] += len(array.under_way) * array.job.demand.cpus
+        rates = self._rates(catalog)
         self.uses = {owner: ShareUse(amount=amount, at=at, rate=rates[owner]) for owner, (amount, at) in uses.items()}
         self.heads = dict(heads)
 
@@ -130,13 +128,23 @@ class Scheduler:
     def _charge(self, array: ArrayJob, children: int, at: Instant, catalog: Catalog) -> None:
         if not children or not shares_in(catalog, array.job.queue):
             return
-        owner = self._lines.owner(array, catalog)
+        owner, change = self._lines.owner(array, catalog), children * array.job.demand.cpus
         decay = decay_of(_policy(catalog, owner[0]))
         if owner not in self.uses:
+            if children < 0:
+                return  # it outlived its queue, and another one of the name has not begun anything of this share
             self._forget_uses([other for other, use in self.uses.items() if other[0] == owner[0] and use.is_over(at, decay)])
-        before = self.uses.get(owner) or ShareUse(amount=0.0, at=at)
-        self.uses[owner] = before.changed(children * array.job.demand.cpus, at, decay)
+            self._catch_up(catalog)
+            self.uses[owner] = ShareUse(amount=0.0, at=at, rate=self._rates(catalog)[owner] - change)
+        self.uses[owner] = self.uses[owner].changed(change, at, decay)
         self.changed_uses.add(owner)
+
+    def _rates(self, catalog: Catalog) -> Counter[Owner]:
+        """What each share has under way, that of a deleted queue of the name included: thousandths of a vCPU."""
+        rates: Counter[Owner] = Counter()
+        for array in self._lines.busy.values():
+            rates[self._lines.owner(array, catalog)] += len(array.under_way) * array.job.demand.cpus
+        return rates
 
     def _forget_uses(self, owners: list[Owner]) -> None:
         for owner in owners:
@@ -212,6 +220,14 @@ class Scheduler:
                 break
         return found
 
+    def live_shares(self, queue: str) -> Iterator[str]:
+        """The share identifiers of a queue's jobs that have not settled, some more than once; what settled in this turn may be among them."""
+        yield from self._lines.live_shares(queue) - {NOBODY}
+        for array in self._book.touched.values():
+            job = array.job
+            if job.queue == queue and not array.settled and job.batch is not None and job.batch.share is not None:
+                yield job.batch.share
+
     def load_of(self, catalog: Catalog, host: Capacity) -> Load:
         """What everything under way takes."""
         self._catch_up(catalog)
@@ -254,30 +270,10 @@ class Scheduler:
         def standing(array: ArrayJob) -> Standing:
             found = known.get(array.job.key)
             if found is None:
-                found = known[array.job.key] = self._look(array, catalog)
+                found = known[array.job.key] = self._lines.standing(array, catalog, self._durations.get(array.job.key))
             return found
 
         return standing
-
-    def _look(self, array: ArrayJob, catalog: Catalog) -> Standing:
-        job = array.job
-        queue, share = self._lines.owner(array, catalog)
-        return Standing(
-            key=job.key,
-            queue=queue,
-            share=share,
-            demand=job.demand,
-            consumables=consumables_of(job),
-            priority=priority_of(job, catalog),
-            created_at=job.created_at,
-            serial=self._lines.serial(array),
-            runnable=array.count(Status.RUNNABLE),
-            starting=array.count(Status.STARTING),
-            running=array.count(Status.RUNNING),
-            placed=dict(array.placed),
-            max_concurrent=array.max_concurrent,
-            duration_s=self._durations.get(job.key),
-        )
 
     def _usage(self, catalog: Catalog, now: Instant) -> Usage:
         decays = {queue.name: decay_of(_policy(catalog, queue.name)) for queue in catalog.queues.values() if queue.policy is not None}

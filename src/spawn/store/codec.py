@@ -80,8 +80,9 @@ def kind_of(resource: Resource) -> str:
     return next(kind for kind, (type_, _) in _KINDS.items() if isinstance(resource, type_))
 
 
+@lru_cache(maxsize=16_384)
 def decode_resource(kind: str, body: bytes) -> Resource:
-    """The resource that `encode` wrote."""
+    """The resource that `encode` wrote. All of them are read again and again, and hardly any has changed in between."""
     resource: Resource = _KINDS[kind][1].decode(body)
     return resource
 

@@ -269,6 +269,10 @@ FROM job j JOIN child c ON c.key = j.key WHERE NOT j.settled AND c.status IN (3,
 -- The jobs of these ids (a JSON list)
 SELECT * FROM job WHERE id IN (SELECT value FROM json_each(?));
 
+-- demands --
+-- What the children of each of these jobs (a JSON list of ids) take, as it stands in the body
+SELECT id, json_extract(CAST(body AS TEXT), '$.demand') AS demand FROM job WHERE id IN (SELECT value FROM json_each(?));
+
 -- children_at --
 -- The rows of the children at these places (a JSON list of key and position)
 SELECT c.key, c.position, c.status, c.attempt, c.reason, c.started_at, c.stopped_at, c.environment
@@ -341,20 +345,37 @@ SELECT started_at, stopped_at FROM attempt WHERE key = :key AND position = :posi
 UNION ALL
 SELECT started_at, NULL FROM child WHERE key = :key AND position = :position AND attempt = :attempt AND status = 4;
 
--- begun_attempts_by_end --
--- Attempts of a job that have begun, by their end (`never`: they run), or (`sign` -1) the other way round, after a given one
-SELECT * FROM (
-    SELECT position, attempt, started_at, stopped_at, stopped_at AS ends_at FROM attempt
-    WHERE key = :key AND started_at IS NOT NULL AND (:sign * stopped_at, position, attempt) > (:sign * :ends_at, :position, :attempt)
-    UNION ALL
-    SELECT position, attempt, started_at, NULL, :never FROM child
-    WHERE key = :key AND status = 4 AND (:sign * :never, position, attempt) > (:sign * :ends_at, :position, :attempt)
-)
-ORDER BY :sign * ends_at, position, attempt LIMIT :most;
+-- ended_attempts --
+-- Attempts that have begun and ended, by their end, after a given one
+SELECT key, position, attempt, started_at, stopped_at FROM attempt
+WHERE started_at IS NOT NULL AND (stopped_at, key, position, attempt) > (:stopped_at, :key, :position, :attempt)
+ORDER BY stopped_at, key, position, attempt LIMIT :most;
+
+-- last_ended_attempts --
+-- Attempts that have begun and ended, by their end, the last one first, before a given one
+SELECT key, position, attempt, started_at, stopped_at FROM attempt
+WHERE started_at IS NOT NULL AND (stopped_at, key, position, attempt) < (:stopped_at, :key, :position, :attempt)
+ORDER BY stopped_at DESC, key DESC, position DESC, attempt DESC LIMIT :most;
+
+-- running_attempts --
+-- Attempts that run, by key and position, after a given one
+SELECT key, position, attempt, started_at, NULL AS stopped_at FROM child
+WHERE status = 4 AND (key, position) > (:key, :position) ORDER BY key, position LIMIT :most;
+
+-- last_running_attempts --
+-- Attempts that run, by key and position, the highest ones first, before a given one
+SELECT key, position, attempt, started_at, NULL AS stopped_at FROM child
+WHERE status = 4 AND (key, position) < (:key, :position) ORDER BY key DESC, position DESC LIMIT :most;
 
 -- definitions_of_jobs --
--- The job definitions of all jobs
-SELECT DISTINCT coalesce(definition, 'launch:1') AS definition FROM job;
+-- The job definitions of all jobs; each is found by a look into the index after the one before it
+WITH RECURSIVE found (definition) AS (
+    SELECT min(coalesce(definition, 'launch:1')) FROM job
+    UNION ALL
+    SELECT (SELECT min(coalesce(job.definition, 'launch:1')) FROM job WHERE coalesce(job.definition, 'launch:1') > found.definition)
+    FROM found WHERE found.definition IS NOT NULL
+)
+SELECT definition FROM found WHERE definition IS NOT NULL;
 
 -- jobs_of_definitions --
 -- Jobs of these definitions (a JSON list) that have begun, by key, in a span of keys
@@ -368,11 +389,17 @@ SELECT key FROM job
 WHERE coalesce(definition, 'launch:1') IN (SELECT value FROM json_each(:definitions)) AND key BETWEEN :low AND :high AND started_at IS NOT NULL
 ORDER BY key DESC LIMIT :most;
 
--- jobs_begun --
--- Jobs that have begun and had not ended before a time
-SELECT key, started_at, NULL AS stopped_at, coalesce(definition, 'launch:1') AS definition FROM job WHERE NOT settled AND started_at IS NOT NULL
+-- jobs_under_way --
+-- Jobs that had begun before a time and had not ended then
+SELECT key, started_at, coalesce(definition, 'launch:1') AS definition FROM job INDEXED BY job_active
+WHERE NOT settled AND started_at < :at
 UNION ALL
-SELECT key, started_at, stopped_at, coalesce(definition, 'launch:1') FROM job WHERE settled AND stopped_at >= :since AND started_at IS NOT NULL;
+SELECT key, started_at, coalesce(definition, 'launch:1') FROM job WHERE settled AND stopped_at >= :at AND started_at < :at;
+
+-- jobs_begun_since --
+-- Jobs in the order in which they began, from a time on (`key` -1), or after a given one
+SELECT key, started_at, coalesce(definition, 'launch:1') AS definition FROM job
+WHERE started_at IS NOT NULL AND (started_at, key) > (:started_at, :key) ORDER BY started_at, key LIMIT :most;
 
 -- first_job --
 -- When the first job was submitted

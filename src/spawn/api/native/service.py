@@ -109,7 +109,8 @@ class Service:
 
     def why(self, ref: str) -> Json:
         """Why the children that do not run do not run."""
-        reasons = waiting_reasons(self._references.job(ref), self.records, self.engine.provider.capacity())
+        provider = self.engine.provider
+        reasons = waiting_reasons(self._references.job(ref), self.records, provider.capacity(), provider.holds_back())
         return {"schema_version": SCHEMA_VERSION, "reasons": reasons}
 
     # --- members ------------------------------------------------------------------------------------------------------

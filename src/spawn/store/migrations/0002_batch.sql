@@ -9,12 +9,16 @@ ALTER TABLE job ADD COLUMN terminated_at INTEGER;
 CREATE INDEX job_by_queue ON job (queue, created_at);
 CREATE INDEX job_consuming ON job (created_at, key) WHERE consumables IS NOT NULL;
 CREATE INDEX job_by_status ON job (queue, status, created_at);
--- for log streams, which are looked for by their definition, and by when their jobs ended
+-- for log streams, which are looked for by their definition, and by when their jobs began and ended
 CREATE INDEX job_by_definition ON job (coalesce(definition, 'launch:1'), key);
-CREATE INDEX job_by_end ON job (stopped_at) WHERE settled;
+CREATE INDEX job_by_start ON job (started_at, key) WHERE started_at IS NOT NULL;
+CREATE INDEX job_by_end ON job (stopped_at, started_at) WHERE settled;
 
 ALTER TABLE child ADD COLUMN environment TEXT;
 ALTER TABLE attempt ADD COLUMN environment TEXT;
+-- for log streams in the order of their last events
+CREATE INDEX child_running ON child (key, position) WHERE status = 4;
+CREATE INDEX attempt_by_end ON attempt (stopped_at, key, position, attempt) WHERE started_at IS NOT NULL;
 
 -- One row a revision; revisions of a name count up from 1 and are never given twice. From gone_at on it is not shown any more.
 CREATE TABLE definition (

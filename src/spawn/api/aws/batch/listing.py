@@ -101,10 +101,14 @@ def _rows_of_queue(door: Door, listing: JobListing, queue: str, place: tuple[int
 
 
 def _obstacles_of(door: Door, runnable: list[str]) -> dict[str, str | None]:
+    """What keeps these jobs of one queue from ever running. Of those that take the same, one alone is read: its demand decides."""
     if not runnable:
         return {}
+    demands: dict[str, str] = {row["id"]: row["demand"] for row in door.records.read("demands", (json.dumps(runnable),))}
+    examples = {demand: job for job, demand in demands.items()}
     obstacle_of = obstacles(door)
-    return {row.job.id: obstacle_of(row.job) for row in door.records.jobs("jobs_by_ids", (json.dumps(runnable),))}
+    found = {row.job.id: obstacle_of(row.job) for row in door.records.jobs("jobs_by_ids", (json.dumps(list(examples.values())),))}
+    return {job: found.get(JobId(examples[demand])) for job, demand in demands.items()}
 
 
 # --- an array ---------------------------------------------------------------------------------------------------------

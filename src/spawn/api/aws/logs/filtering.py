@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import heapq
+import re
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import count, takewhile
+from itertools import count
 from typing import Final, NamedTuple
 
-from spawn.api.aws.logs.lines import Line
+from spawn.api.aws.logs.lines import Line, LogFile
 from spawn.api.aws.logs.patterns import Pattern
 from spawn.api.aws.logs.streams import Stream, Streams, stream_prefix
-from spawn.api.aws.logs.times import LATE_MS
+from spawn.api.aws.logs.times import LATE_MS, Marks
 from spawn.domain.ids import ArrayKey
 from spawn.domain.instants import Instant
 
@@ -21,7 +23,9 @@ MOST_BYTES: Final = 1 << 20
 
 OVERHEAD: Final = 26
 _MOST_OPENED: Final = 2000
-_MOST_SCANNED: Final = 8 << 20
+_CHUNK: Final = 200
+_MOST_SEARCHED: Final = 8 << 20
+_LOOK: Final = 200  # a look at one event takes as long as a search through so many bytes
 
 
 class Place(NamedTuple):
@@ -42,11 +46,23 @@ class Event(NamedTuple):
     line: Line
 
 
-class _Reading(NamedTuple):
-    """The next event of an open stream, and those that follow it."""
+class _Run(NamedTuple):
+    """Events of one time in an open stream: those that end after one offset, and at or before another. No event of another stream is among them."""
 
-    event: Event
-    rest: Iterator[Event]
+    stream: Stream
+    file: LogFile
+    marks: Marks
+    mark: int  #: which of the marks has their time
+    begin: int
+
+    @property
+    def until(self) -> int:
+        """Where the last one ends."""
+        return self.marks.sizes[self.mark]
+
+    def place(self, offset: int) -> Place:
+        """An offset among the events of all streams."""
+        return Place(self.marks.times[self.mark], *self.stream.place, offset)
 
 
 class _Following(NamedTuple):
@@ -54,6 +70,13 @@ class _Following(NamedTuple):
 
     stream: Stream
     rest: Iterator[Stream]
+
+
+class _Coming(NamedTuple):
+    """The next job that has begun, not looked at yet, and when those that follow it began."""
+
+    job: ArrayKey
+    rest: Iterator[tuple[int, ArrayKey]]
 
 
 @dataclass(slots=True)
@@ -68,32 +91,49 @@ class Search:
     pattern: Pattern
     limit: int
     after: Place | None
-    _heap: list[tuple[Place, int, _Reading | _Following | Stream | ArrayKey]] = field(default_factory=list)
+    _heap: list[tuple[Place, int, _Run | _Following | Stream | ArrayKey | _Coming]] = field(default_factory=list)
     _ticket: Iterator[int] = field(default_factory=count)
     _opened: int = 0
+    _found: list[Event] = field(default_factory=list)
+    _size: int = 0
+    _left: int = _MOST_SEARCHED
 
     def run(self) -> tuple[list[Event], Place | None]:
         """One page, and the place that the next one begins after; None at the end. A page may be short, even empty, with more behind it:
-        a call looks into no more than 2,000 files, and through no more than 8 MiB."""
+        a call opens no more than 2,000 files and searches no more than 8 MiB, of which each event that it has to look at takes 200 bytes."""
         self._begin()
-        found: list[Event] = []
-        size = scanned = 0
-        place = self.after
-        for event in self._events():
-            if isinstance(event, Place):
-                return found, event
-            weight = len(event.line.message.encode()) + OVERHEAD
-            passes = self.pattern.matches(event.line.message)
-            if passes and (len(found) == self.limit or (found and size + weight > MOST_BYTES)):
-                return found, place
-            if scanned > _MOST_SCANNED:
-                return found, place
-            place = event.place
-            scanned += weight
-            if passes:
-                found.append(event)
-                size += weight
-        return found, None
+        trace = self.pattern.trace
+        while self._heap and self._heap[0][0].time <= self.end:
+            place, _, what = heapq.heappop(self._heap)
+            if isinstance(what, _Run):
+                rest = self._take(what, trace)
+                if rest is not None:
+                    return self._found, rest
+            elif self._opened > _MOST_OPENED and place.time > self.start:
+                return self._found, place
+            else:
+                self._go_into(what)
+        return self._found, None
+
+    def _take(self, run: _Run, trace: re.Pattern[bytes] | None) -> Place | None:
+        """Add the events of a run that pass to the page; when it is full, or this call has searched enough: the place that the next one begins after."""
+        until = min(run.until, run.begin + self._left)
+        for line in run.file.forward(run.begin, until=until, holding=trace):
+            self._left -= _LOOK
+            if self.pattern.matches(line.message):
+                weight = len(line.message.encode()) + OVERHEAD
+                if len(self._found) == self.limit or (self._found and self._size + weight > MOST_BYTES):
+                    return run.place(line.start - 1)
+                self._found.append(Event(run.place(line.start), run.stream, line))
+                self._size += weight
+            if line.end - run.begin > self._left:
+                return run.place(line.end - 1)
+        self._left = max(0, self._left - (until - run.begin))
+        run.file.let_go()
+        if until < run.until:
+            return run.place(until - 1)
+        self._push_run(run._replace(mark=run.mark + 1, begin=run.until))
+        return None
 
     def _begin(self) -> None:
         since = max(self.start, self.after.time) if self.after is not None else self.start
@@ -102,32 +142,54 @@ class Search:
             for stream in self.names:
                 self._push(stream.started_at, stream)
             return
-        for key, started_at, _, definition in self.streams.records.read("jobs_begun", {"since": since - LATE_MS}):
-            prefix = stream_prefix(definition)
-            if prefix.startswith(self.prefix) or self.prefix.startswith(prefix):
-                self._push(started_at, ArrayKey(f"{key:010x}"))
+        for row in self.streams.records.read("jobs_under_way", {"at": since - LATE_MS}):
+            job = ArrayKey(f"{row['key']:010x}")
+            if self._may_hold(row["definition"], job):
+                self._push(row["started_at"], job)
+        self._push_job(self._jobs_begun_since(since - LATE_MS))
 
-    def _push(self, time: int, what: Stream | _Following | ArrayKey) -> None:
+    def _may_hold(self, definition: str, job: ArrayKey) -> bool:
+        """Whether names of streams of a job of this definition may begin with the prefix."""
+        name = stream_prefix(definition) + job
+        return name.startswith(self.prefix) or self.prefix.startswith(name)
+
+    def _jobs_begun_since(self, time: int) -> Iterator[tuple[int, ArrayKey]]:
+        """When jobs began that may hold streams, and their keys, in this order; read two hundred at a time."""
+        after: dict[str, object] = {"started_at": time, "key": -1}
+        while True:
+            rows = self.streams.records.read("jobs_begun_since", {**after, "most": _CHUNK})
+            for row in rows:
+                job = ArrayKey(f"{row['key']:010x}")
+                if self._may_hold(row["definition"], job):
+                    yield row["started_at"], job
+            if len(rows) < _CHUNK:
+                return
+            after = {"started_at": rows[-1]["started_at"], "key": rows[-1]["key"]}
+
+    def _push(self, time: int, what: Stream | _Following | ArrayKey | _Coming) -> None:
         # what may hold events comes before the events of its time
         heapq.heappush(self._heap, (Place(time, -1, -1, -1, -1), next(self._ticket), what))
 
-    def _events(self) -> Iterator[Event | Place]:
-        """The events in order; a Place when so many files were opened that the next call has to go on there."""
-        while self._heap and self._heap[0][0].time <= self.end:
-            place, _, what = heapq.heappop(self._heap)
-            if isinstance(what, _Reading):
-                yield what.event
-                self._push_event(what.rest)
-            elif self._opened > _MOST_OPENED and place.time > self.start:
-                yield place
-                return
-            elif isinstance(what, Stream):
-                self._open(what)
-            elif isinstance(what, _Following):
-                self._open(what.stream)
-                self._push_stream(what.rest)
-            elif (job := self.streams.job(what)) is not None:
-                self._push_stream(self.streams.by_start(job, since=self.start))
+    def _push_run(self, run: _Run) -> None:
+        if run.mark < len(run.marks.sizes):
+            heapq.heappush(self._heap, (run.place(run.begin), next(self._ticket), run))
+
+    def _go_into(self, what: Stream | _Following | ArrayKey | _Coming) -> None:
+        if isinstance(what, Stream):
+            self._open(what)
+        elif isinstance(what, _Coming):
+            self._go_into(what.job)
+            self._push_job(what.rest)
+        elif isinstance(what, _Following):
+            self._open(what.stream)
+            self._push_stream(what.rest)
+        elif (job := self.streams.job(what)) is not None:
+            self._push_stream(self.streams.by_start(job, since=self.start))
+
+    def _push_job(self, jobs: Iterator[tuple[int, ArrayKey]]) -> None:
+        begun = next(jobs, None)
+        if begun is not None:
+            self._push(begun[0], _Coming(begun[1], jobs))
 
     def _push_stream(self, streams: Iterator[Stream]) -> None:
         stream = next((one for one in streams if one.name.startswith(self.prefix)), None)
@@ -139,14 +201,12 @@ class Search:
             return
         self._opened += 1
         file, marks = self.streams.open(stream)
-        until = marks.offset_at(self.end + 1)
-        lines = takewhile(lambda line: line.end <= until, file.forward(marks.offset_at(self.start)))
-        self._push_event(Event(Place(marks.time_of(line.end), *stream.place, line.start), stream, line) for line in lines)
-
-    def _push_event(self, events: Iterator[Event]) -> None:
-        event = next((one for one in events if self.after is None or one.place > self.after), None)
-        if event is not None:
-            heapq.heappush(self._heap, (event.place, next(self._ticket), _Reading(event, events)))
+        file.let_go()
+        begin = marks.offset_at(self.start)
+        if self.after is not None and self.after.time == self.start and stream.place <= self.after[1:4]:
+            # what is of that time came before the place, but for the rest of its own stream
+            begin = max(begin, self.after.offset + 1) if stream.place == self.after[1:4] else marks.offset_at(self.start + 1)
+        self._push_run(_Run(stream, file, marks, bisect_right(marks.sizes, begin), begin))
 
 
 def latest(events: list[Event]) -> Instant:

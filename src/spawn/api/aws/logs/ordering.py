@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import heapq
 import json
 from collections import defaultdict
 from collections.abc import Iterator
-from itertools import count
-from typing import Final
+from functools import cache
+from typing import Any, Final
 
 from spawn.api.aws.logs.streams import Stream, Streams, stream_prefix
 from spawn.domain.ids import ArrayKey, AttemptId
@@ -90,38 +89,35 @@ def end_place(stream: Stream) -> tuple[int, int, int, int]:
 
 def by_end(streams: Streams, after: tuple[int, int, int, int] | None, sign: int) -> Iterator[Stream]:
     """Streams in the order in which their attempts ended, those that run at the end (`sign` -1: the other way round), after a given place."""
-    ticket = count()
-    heap: list[tuple[tuple[int, int, int, int], int, int | tuple[Stream, Iterator[Stream]]]] = []
-    for key, started_at, stopped_at, _ in streams.records.read("jobs_begun", {"since": -1}):
-        ended = NEVER if stopped_at is None else stopped_at
-        if after is None or (ended >= after[0] if sign > 0 else started_at <= after[0]):
-            # a job comes before its first stream
-            heap.append(((started_at if sign > 0 else -ended, -1, -1, -1), next(ticket), key))
-    heapq.heapify(heap)
-    while heap:
-        _, _, what = heapq.heappop(heap)
-        if isinstance(what, int):
-            job = streams.job(ArrayKey(f"{what:010x}"))
-            rest = iter(()) if job is None else _of_job_by_end(streams, job, after, sign)
-        else:
-            yield what[0]
-            rest = what[1]
-        stream = next(rest, None)
-        if stream is not None:
-            ended, *place = end_place(stream)
-            heapq.heappush(heap, ((sign * ended, place[0], place[1], place[2]), next(ticket), (stream, rest)))
+    place = after if after is not None else (-1, -1, -1, -1) if sign > 0 else (NEVER, _BEYOND, 0, 0)
+    job_of = cache(streams.job)
+    for row in _ended_and_running(streams, place) if sign > 0 else _running_and_ended(streams, place):
+        attempt = AttemptId(ArrayKey(f"{row['key']:010x}"), row["position"], row["attempt"])
+        job = job_of(attempt.key)
+        if job is not None:
+            yield Stream(job, attempt, row["started_at"], row["stopped_at"])
 
 
-def _of_job_by_end(streams: Streams, job: Job, after: tuple[int, int, int, int] | None, sign: int) -> Iterator[Stream]:
-    key = int(job.key, 16)
-    ends_at, position, attempt = (-1 if sign > 0 else NEVER + 1) if after is None else after[0], -1, -1
-    if after is not None and key <= after[1]:
-        # of those that ended at the same time the lower keys have been given, and of this very job the lower positions
-        position, attempt = (after[2], after[3]) if key == after[1] else (_BEYOND, 0)
+def _ended_and_running(streams: Streams, place: tuple[int, int, int, int]) -> Iterator[Any]:
+    if place[0] < NEVER:
+        yield from _rows(streams, "ended_attempts", place)
+        place = (NEVER, -1, -1, -1)
+    yield from _rows(streams, "running_attempts", place)
+
+
+def _running_and_ended(streams: Streams, place: tuple[int, int, int, int]) -> Iterator[Any]:
+    if place[0] == NEVER:
+        yield from _rows(streams, "last_running_attempts", place)
+        place = (NEVER, -1, -1, -1)
+    yield from _rows(streams, "last_ended_attempts", place)
+
+
+def _rows(streams: Streams, query: str, place: tuple[int, int, int, int]) -> Iterator[Any]:
     while True:
-        place: dict[str, object] = {"key": key, "ends_at": ends_at, "position": position, "attempt": attempt, "sign": sign, "never": NEVER, "most": _CHUNK}
-        rows = streams.records.read("begun_attempts_by_end", place)
-        yield from (Stream(job, AttemptId(job.key, row[0], row[1]), row[2], row[3]) for row in rows)
+        parameters: dict[str, object] = {"stopped_at": place[0], "key": place[1], "position": place[2], "attempt": place[3], "most": _CHUNK}
+        rows = streams.records.read(query, parameters)
+        yield from rows
         if len(rows) < _CHUNK:
             return
-        position, attempt, ends_at = rows[-1][0], rows[-1][1], rows[-1][4]
+        last = rows[-1]
+        place = (place[0] if last["stopped_at"] is None else last["stopped_at"], last["key"], last["position"], last["attempt"])

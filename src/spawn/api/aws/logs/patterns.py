@@ -31,6 +31,15 @@ class Pattern:
             return all(term in message for term in self.required)
         return not self.optional or any(term in message for term in self.optional)
 
+    @property
+    def trace(self) -> re.Pattern[bytes] | None:
+        """What is found in the bytes of every event that passes, and of some others; None: nothing need be."""
+        terms = (max(self.required, key=len),) if self.required else self.optional
+        # U+FFFD stands for bytes that are no UTF-8, too
+        if not terms or any(not term or "\ufffd" in term for term in terms):
+            return None
+        return re.compile(b"|".join(re.escape(term.encode("utf-8", "surrogatepass")) for term in terms))
+
 
 def read_pattern(text: str) -> Pattern:
     """Read a pattern; JSON, space-delimited and regular expression ones, and what is none, are refused: InvalidField."""
