@@ -1,3 +1,3 @@
 """Job arrays from the laptop to the cloud."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

@@ -8,14 +8,14 @@ import time
 import traceback
 from typing import Callable, NamedTuple
 
-from spored import WIRE, __version__, cgroups
+from spored import WIRE, __version__, cgroups, events
 from spored.attempts import Array, Attempt, Begun, Entry, Verdict
 from spored.errors import CONFLICT, CONTAINER_ERRORS, NOT_FOUND, BadMessage
 from spored.home import Home, log
 from spored.journal import Journal
 from spored.lifecycle import Lifecycle
 from spored.loop import now
-from spored.messages import Message, ids_of, key_of, pairs_of, parse, placement_of
+from spored.messages import Message, ids_of, key_of, pairs_of, parse, placement_of, started_by
 from spored.server import Connection, Server
 from spored.specs import count, member, parse_spec, path, seconds, spec_of_remains
 
@@ -37,6 +37,7 @@ class Control:
         self._lifecycle = lifecycle
         self._begun = begun
         self._arrays: dict[str, Array] = {}
+        self._unclear: dict[str, str] = {}  #: what was wrong with the last description of an array
         self._forgotten: set[str] = set()  #: dropped as soon as nothing of them waits, runs or is kept
         self.server: Server | None = None
         self.shutdown: Callable[[float], None] = lambda _: None
@@ -61,6 +62,7 @@ class Control:
 
     def hear(self, connection: Connection, line: bytes) -> None:
         """Act on one line."""
+        message: Message = {}
         try:
             message = parse(line)
             op = self._ops.get(message["op"])
@@ -68,17 +70,28 @@ class Control:
                 raise BadMessage(f"unknown op {message['op'][:60]!r}")
             op(connection, message)
         except BadMessage as error:
-            connection.send({"op": "error", "message": str(error)})
+            self._answer_error(connection, message, str(error))
         except Exception as error:
             # A fault of this program in one request must not cost the attempts that run.
             log(f"a request failed: {traceback.format_exc()}")
-            connection.send({"op": "error", "message": f"the runner failed at this: {error!r}"})
+            self._answer_error(connection, message, f"the runner failed at this: {error!r}")
+
+    def _answer_error(self, connection: Connection, message: Message, text: str) -> None:
+        """What was to start with this line never will: the journal says so, or the engine would wait for ever."""
+        if not self.closing:
+            for key, position, attempt in started_by(message):
+                if self._begun.add(key, position, attempt):
+                    self._journal.write(events.refused(f"{key}:{position}:{attempt}", f"CannotStartContainerError: the runner did not understand it: {text}"))
+        connection.send({"op": "error", "message": text})
 
     # --- the engine
 
     def _hello(self, connection: Connection, message: Message) -> None:
         if member(message, "wire", int) != WIRE:
-            raise BadMessage(f"the engine speaks wire {message['wire']}, this runner ({__version__}) speaks wire {WIRE}")
+            raise BadMessage(
+                f"the engine speaks wire {message['wire']}, this runner (process {os.getpid()}, version {__version__}) wire {WIRE}: "
+                f"use the version that started it, or `kill {os.getpid()}` to end it with all that it runs"
+            )
         member(message, "engine", int)
         self._lifecycle.room.set(count(message, "cpus"), count(message, "memory"))
         assert self.server is not None
@@ -100,7 +113,12 @@ class Control:
 
     def _array(self, _: Connection, message: Message) -> None:
         key = key_of(message)
-        spec = parse_spec(member(message, "spec", dict))
+        try:
+            spec = parse_spec(member(message, "spec", dict))
+        except BadMessage as error:
+            self._unclear[key] = str(error)
+            raise
+        self._unclear.pop(key, None)
         self._forgotten.discard(key)
         array = self._arrays.get(key)
         if array is None:
@@ -125,6 +143,8 @@ class Control:
     def _start(self, _: Connection, message: Message) -> None:
         if self.closing:
             raise BadMessage("the runner is shutting down and starts nothing")
+        if (unclear := self._unclear.get(key_of(message))) is not None:
+            raise BadMessage(f"array {message['key']} was described wrongly: {unclear}")
         array = self._described(message)
         size = array.spec.size
         placement = placement_of(message)
@@ -199,6 +219,7 @@ class Control:
         busy = {identity[:10] for identity in (*self._lifecycle.waiting.ids(), *self._lifecycle.running, *self._lifecycle.kept)}
         for key in self._forgotten - busy:
             self._forgotten.discard(key)
+            self._unclear.pop(key, None)
             self._arrays.pop(key, None)
             try:
                 os.unlink(os.path.join(self._home.arrays, key))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import NoReturn
 
 SHELL = b"/bin/sh"
@@ -19,24 +19,24 @@ def survive_a_shell(names: Iterable[bytes]) -> bool:
     return all(_PLAIN.fullmatch(name) for name in names)
 
 
-def through_a_shell(cgroup: bytes, program: bytes, argv: Sequence[bytes]) -> list[bytes]:
+def through_a_shell(cgroup: bytes, program: bytes, argv: list[bytes]) -> list[bytes]:
     """The words of a shell that joins the cgroup of this `cgroup.procs` and becomes `program`: the cheapest way."""
     return [SHELL, b"-c", _JOIN, cgroup, program, *argv[1:]]
 
 
-def fork_into(cgroup: bytes, program: bytes, argv: Sequence[bytes], environment: Mapping[bytes, bytes], files: tuple[int, int, int]) -> int:
+def fork_into(cgroup: bytes, program: bytes, argv: list[bytes], environment: Mapping[bytes, bytes], files: tuple[int, int, int]) -> int:
     """The same without a shell, for seven times the runner's CPU time: all variables arrive. `files` become 0, 1 and 2. OSError when it cannot be run."""
     told, tell = os.pipe2(os.O_CLOEXEC)
-    # a handler that ran in the child would write into the runner's own pipe of signals
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    try:
-        pid = os.fork()
-        if pid == 0:
-            _become(cgroup, program, argv, environment, files, tell)
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-        os.close(tell)
     with open(told, "rb") as file:
+        # a handler that ran in the child would write into the runner's own pipe of signals
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                _become(cgroup, program, argv, environment, files, tell)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+            os.close(tell)
         number = file.read()
     if number:
         os.waitpid(pid, 0)
@@ -44,9 +44,7 @@ def fork_into(cgroup: bytes, program: bytes, argv: Sequence[bytes], environment:
     return pid
 
 
-def _become(
-    cgroup: bytes, program: bytes, argv: Sequence[bytes], environment: Mapping[bytes, bytes], files: tuple[int, int, int], tell: int
-) -> NoReturn:
+def _become(cgroup: bytes, program: bytes, argv: list[bytes], environment: Mapping[bytes, bytes], files: tuple[int, int, int], tell: int) -> NoReturn:
     """The rest of the child's life as this program; what is in the way is told as its number."""
     try:
         os.setsid()

@@ -15,6 +15,7 @@ Message = dict[str, Any]
 ENGINES = ("docker", "podman")
 """The container engines whose command line is spoken here."""
 _RUNTIMES = ("process", *ENGINES)
+_MOST_CHILDREN = 100_000_000
 
 
 def parse(line: bytes) -> Message:
@@ -51,6 +52,20 @@ def pairs_of(message: Message, key: str) -> Iterator[tuple[str, int]]:
         if type(value) is not list or len(value) != 2 or type(value[1]) is not int or value[1] < 0 or _parts(value[0])[0] != key:
             raise BadMessage(f"attempts must be [attempt id, index] of array {key}, not {str(value)[:60]}")
     return ((identity, index) for identity, index in values)
+
+
+def started_by(message: Message) -> Iterator[tuple[str, int, int]]:
+    """Key, position and number of the attempts that a `start` asks for, as far as they can be made out; of any other line none."""
+    children = message.get("children")
+    if message.get("op") != "start" or not isinstance(children, list):
+        return
+    try:
+        key = key_of(message)
+    except BadMessage:
+        return
+    for child in children:
+        if type(child) is list and len(child) == 3 and all(type(number) is int for number in child) and 0 <= child[0] < _MOST_CHILDREN and child[2] >= 1:
+            yield key, child[0], child[2]
 
 
 def placement_of(message: Message) -> Placement:

@@ -74,4 +74,5 @@ class _Reader:
         elif kind == "dropped":
             self.begun.add(attempt)
         elif kind in _CLOSING:
+            self.begun.add(attempt)
             self.open.pop(attempt, None)

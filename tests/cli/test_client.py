@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from canned import array, engine, member
-from fake_engine import FakeEngine, Reply
+from fake_engine import FakeEngine, Reply, refuse
 from running import Run
 
 from spawn.client.client import Client
@@ -139,6 +139,19 @@ def test_an_engine_of_another_version_is_named_with_the_way_out(fake: FakeEngine
     fake.members = [member(0) | {"schema_version": 2}]
     with pytest.raises(Conflict):
         list(Client(fake.state_dir).members())
+
+
+@pytest.mark.parametrize("calls", [lambda client: client.array("x"), lambda client: client.log("x"), lambda client: list(client.members())])
+def test_an_engine_that_does_not_know_a_call_is_named_with_the_way_out_when_it_is_of_another_version(
+    fake: FakeEngine, calls: Callable[[Client], object]
+) -> None:
+    unknown = refuse(404, "not_found", "there is no call GET /v1/x")
+    fake.answer = lambda _method, target, _body: fake.about if target == "/v1/engine" else unknown  # type: ignore[method-assign]
+    with pytest.raises(NotFound, match="there is no call GET /v1/x"):
+        calls(Client(fake.state_dir))
+    fake.about = engine() | {"version": "0.1.0"}
+    with pytest.raises(Conflict, match=r"an engine of version 0\.1\.0 runs, .*`spawn engine stop`"):
+        calls(Client(fake.state_dir))
 
 
 def test_a_state_directory_that_cannot_be_is_a_matter_of_configuration(tmp_path: Path) -> None:

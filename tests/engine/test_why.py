@@ -13,6 +13,8 @@ from spawn.domain.instants import Instant
 from spawn.domain.jobs import BatchJob, Demand, Job
 from spawn.domain.policies import SchedulingPolicy
 from spawn.domain.queues import ComputeEnvironment, JobQueue
+from spawn.domain.states import Status
+from spawn.engine import commands
 from spawn.engine.taking import take
 from tests.domain.making import make_job
 from tests.engine.driving import Driven
@@ -41,7 +43,7 @@ def put(driven: Driven, number: int, size: int, queue: str, *, vcpus: int = 1, *
 
 
 def why(driven: Driven, job: Job) -> list[tuple[str | None, str]]:
-    reasons = waiting_reasons(driven.row(job.id), driven.store, driven.provider.capacity())
+    reasons = waiting_reasons(driven.row(job.id), driven.store, driven.provider.capacity(), driven.provider.holds_back())
     return [(reason["indexes"], reason["reason"]) for reason in reasons]
 
 
@@ -74,3 +76,16 @@ def test_a_share_waits_for_its_turn_or_for_room_and_others_for_room(driven: Driv
     assert why(driven, put(driven, 2, 1, "plain")) == [("0", f"waits for capacity: {room}")]
     shared = put(driven, 3, 1, "fair", share="a")
     assert why(driven, shared) == [("0", f"waits for the turn of share 'a' in queue 'fair' (policy 'p'), or for capacity: {room}")]
+
+
+def test_while_the_provider_holds_back_nothing_is_placed_and_the_reason_is_its_own(driven: Driven) -> None:
+    driven.provider.held_back = "an earlier runner has not finished"
+    job = put(driven, 1, 3, "default")
+    held = put(driven, 2, 2, "default")
+    assert driven.row(job.id).counts[Status.RUNNABLE] == 3
+    assert why(driven, job) == [("0-2", "an earlier runner has not finished")]
+    driven.do(lambda state: commands.cancel(state, held.id, None, reason="no more", dry_run=False))
+    assert driven.row(held.id).status is Status.FAILED
+    driven.provider.held_back = None
+    driven.engine.turn()
+    assert {attempt.key for attempt in driven.provider.started} == {job.key}

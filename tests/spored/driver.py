@@ -15,6 +15,8 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from spored import WIRE
+
 ROOT = Path(__file__).resolve().parents[2]
 PROGRAM = ROOT / "src" / "spored" / "__main__.py"
 PATIENCE = 20.0
@@ -90,7 +92,7 @@ class Runner:
             self.socket.close()
         self._buffer = b""
         self.socket = self.connect()
-        hello = {"op": "hello", "wire": 1, "engine": os.getpid(), "cpus": self.cpus, "memory": self.memory, **members}
+        hello = {"op": "hello", "wire": WIRE, "engine": os.getpid(), "cpus": self.cpus, "memory": self.memory, **members}
         try:
             self.send(hello)
             self.welcome = self.receive()

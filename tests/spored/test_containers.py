@@ -212,6 +212,7 @@ def test_after_a_kill_of_the_runner_the_next_one_removes_what_it_left(runner: Ru
     attempts = begin(runner, "/bin/sh", "-c", "echo ready; sleep 300", size=3)
     for attempt in attempts:
         runner.wait(lambda attempt=attempt: "ready" in runner.output(attempt))
+        runner.event(attempt, "started")
     pids = [int(path.read_text()) for path in (runner.directory / "containers").glob("*/pid")]
     runner.kill()
     assert len([pid for pid in pids if alive(pid)]) == 3

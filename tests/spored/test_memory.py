@@ -91,3 +91,40 @@ def test_without_the_right_to_make_cgroups_it_says_so_and_runs(make_runner: Call
         pytest.skip("this user may make cgroups")
     assert why_not.startswith("this process may not make cgroups that limit memory (")
     assert runner.ended(runner.one(memory=50, memory_limit=True))["code"] == 0
+
+
+ODD = {"x.y": "z", "a-b": "1", "Ümläut": "ä", "1st": "", "BASH_FUNC_f%%": "() { :; }"}
+
+
+@pytest.mark.parametrize("private_tmp", [False, True])
+@pytest.mark.parametrize("memory_limit", [False, True])
+def test_variables_arrive_that_no_shell_could_write(limited: Runner, memory_limit: bool, private_tmp: bool) -> None:
+    plain = {"PATH": "/usr/bin:/bin", "LINES": "one\ntwo"}
+    asked = {"memory": 50, "memory_limit": memory_limit, "private_tmp": private_tmp, "workdir": None}
+    attempt = limited.one(argv=["env", "-0"], environment={**plain, **ODD}, **asked)
+    assert limited.ended(attempt)["code"] == 0
+    found = dict(line.split("=", 1) for line in limited.output(attempt).split("\0")[:-1])
+    assert {name: found.get(name) for name in ODD} == ODD
+    assert found["LINES"] == "one\ntwo"
+    assert found["TASK_ARRAY_INDEX"] == "0"
+
+
+def test_who_has_such_variables_is_limited_and_ended_as_any_other(limited: Runner, place: Path) -> None:
+    asked: dict[str, object] = {"memory": 50, "memory_limit": True, "environment": {"PATH": "/usr/bin:/bin", **ODD}}
+    assert limited.ended(limited.one(argv=["python3", "-c", HUNGRY], **asked))["why"] == "oom"
+    signals = limited.sh("grep -E '^Sig(Blk|Ign)' /proc/self/status; umask; pwd; ls -l /proc/self/fd/0", **asked, umask=0o027)
+    assert limited.ended(signals)["code"] == 0
+    *masks, umask, cwd, stdin = limited.output(signals).splitlines()
+    assert [mask.split()[1] for mask in masks] == ["0" * 16] * 2
+    assert (umask, cwd, stdin.split("-> ")[1]) == ("0027", "/", "/dev/null")
+    attempt = limited.sh(f"echo $$ > {place}/pid; exec sleep 1000", **asked)
+    pid = pid_in(limited, place / "pid")
+    limited.send({"op": "stop", "attempts": [attempt], "why": "stopped", "grace_s": 5})
+    assert (limited.ended(attempt)["signal"], alive(pid)) == (15, False)
+
+
+def test_why_a_command_with_such_variables_cannot_be_run_is_said(limited: Runner) -> None:
+    asked: dict[str, object] = {"memory": 50, "memory_limit": True, "environment": {"PATH": "/usr/bin:/bin", **ODD}}
+    refused = limited.event(limited.one(argv=["/etc/passwd"], **asked), "refused")
+    assert refused["reason"].endswith("/etc/passwd is not executable (chmod +x makes it so)")
+    assert not cgroups.former(str(limited.directory))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from spored import WIRE
 from tests.spored.driver import Runner
 from tests.spored.schema import hold
 
@@ -141,7 +142,6 @@ def test_queued_attempts_can_be_dropped_and_running_ones_not(runner: Runner) -> 
         (b'{"op":"stop","attempts":["x"],"why":"stopped","grace_s":1}\n', "an attempt id is KEY:POSITION:ATTEMPT, not 'x'"),
         (b'{"op":"stop","attempts":[],"why":"boredom","grace_s":1}\n', "why must be stopped or ttl, not 'boredom'"),
         (b'{"op":"stop","attempts":[],"why":"ttl","grace_s":"1"}\n', "grace_s must be a number of seconds, not '1'"),
-        (b'{"op":"hello","wire":2,"engine":1,"cpus":1,"memory":1}\n', "the engine speaks wire 2, this runner (0.1.0) speaks wire 1"),
         (b'{"op":"array","key":"0000000000","spec":{"argv":null}}\n', "spec needs either argv (not empty) or script"),
     ],
 )
@@ -151,11 +151,67 @@ def test_a_line_that_is_wrong_is_answered_and_not_acted_on(runner: Runner, line:
     assert runner.error() == text
 
 
-def test_a_bad_child_among_good_ones_starts_none_of_them(runner: Runner) -> None:
+@pytest.mark.parametrize("wire", [1, WIRE + 1])
+def test_an_engine_of_another_version_is_told_the_way_out_and_may_ask_otherwise(runner: Runner, wire: int) -> None:
+    assert runner.process is not None
+    runner.send({"op": "hello", "wire": wire, "engine": 1, "cpus": 1000, "memory": 1})
+    told = runner.error()
+    assert told.startswith(f"the engine speaks wire {wire}, this runner (process {runner.process.pid}, version ")
+    assert told.endswith(f"wire {WIRE}: use the version that started it, or `kill {runner.process.pid}` to end it with all that it runs")
+    runner.send({"op": "hello", "wire": WIRE, "engine": 1, "cpus": 1000, "memory": 1})
+    runner.wait(lambda: [line for line in runner.heard if line["op"] == "welcome"][1:], "the second welcome")
+
+
+def test_a_bad_child_among_good_ones_starts_none_of_them_and_each_is_refused(runner: Runner) -> None:
     key = runner.array(size=2)
-    runner.send({"op": "start", "key": key, "children": [[0, 0, 1], [2, 2, 1]]})
-    assert runner.error() == f"no child of array {key} (size 2) is [2, 2, 1]"
-    assert not [event for event in runner.events() if event["e"] == "starting"]
+    running = runner.begin(key, 1)[0]
+    runner.ended(running)
+    runner.send({"op": "start", "key": key, "children": [[0, 0, 1], [1, 1, 1], "x", [2, 2, 1]]})
+    assert "a child must be [position, index, attempt]" in runner.error()
+    runner.send({"op": "start", "key": key, "children": [[0, 0, 2], [2, 2, 2]]})
+    text = f"no child of array {key} (size 2) is [2, 2, 2]"
+    assert runner.error() == text
+    reason = runner.event(f"{key}:0:2", "refused")["reason"]
+    assert reason == f"CannotStartContainerError: the runner did not understand it: {text}"
+    refused = [event["a"] for event in runner.events() if event["e"] == "refused"]
+    assert refused == [f"{key}:0:1", f"{key}:2:1", f"{key}:0:2", f"{key}:2:2"]
+    assert [event["a"] for event in runner.events() if event["e"] == "starting"] == [running]
+
+
+def test_what_was_not_understood_never_starts_not_even_under_the_next_runner(runner: Runner) -> None:
+    key = "0123456789"
+    refused = runner.begin(key, 0)[0]
+    assert runner.error() == f"array {key} has not been described"
+    runner.event(refused, "refused")
+    runner.kill()
+    runner.start()
+    runner.array(key)
+    runner.begin(key, 0)
+    runner.ended(runner.begin(key, 0, attempt=2)[0])
+    assert list(runner.of(refused)) == ["refused"]
+
+
+def test_an_array_that_was_described_wrongly_refuses_its_attempts_with_the_reason_until_it_is_described_well(runner: Runner) -> None:
+    key = runner.array(size=2)
+    runner.array(key, size=2, umask="022")
+    wrong = runner.error()
+    refused = runner.begin(key, 0)[0]
+    assert runner.event(refused, "refused")["reason"].endswith(f"array {key} was described wrongly: {wrong}")
+    runner.array(key, size=2)
+    runner.ended(runner.begin(key, 1)[0])
+
+
+def test_what_a_closing_runner_does_not_take_is_left_to_the_next_one(runner: Runner, place: Path) -> None:
+    last = f"trap 'while [ ! -e {place}/end ]; do sleep 0.01; done; exit' TERM; touch {place}/up; while :; do sleep 0.01; done"
+    key = runner.array(size=2, argv=["/bin/sh", "-c", last])
+    running = runner.begin(key, 0)[0]
+    runner.wait((place / "up").exists)
+    runner.send({"op": "shutdown", "grace_s": 20})
+    left = runner.begin(key, 1)[0]
+    assert runner.error() == "the runner is shutting down and starts nothing"
+    (place / "end").touch()
+    runner.ended(running)
+    assert not runner.of(left)
 
 
 def test_secrets_in_an_environment_are_not_told_in_errors(runner: Runner) -> None:

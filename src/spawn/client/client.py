@@ -29,7 +29,7 @@ from spawn.client.objects import (
     SubmittedDocuments,
 )
 from spawn.client.paths import Query, array_path, batch_path, member_path, with_query
-from spawn.client.refusals import refusal_in
+from spawn.client.refusals import UnknownCall, refusal_in
 from spawn.config import SOCKET_NAME
 from spawn.domain.errors import Conflict, SpawnError, Unavailable
 
@@ -147,7 +147,7 @@ class Client:
         """The members that match, as blocks of whole NDJSON lines: `array`, `indexes`, `state`, `status`, `name`, `tag`."""
         answer = self._answer("GET", with_query("/v1/members", filters), None)
         if answer.status >= 400:
-            raise refusal_in(answer)
+            raise self._refusal(answer)
         return answer.lines()
 
     def members(self, **filters: str | Sequence[str] | None) -> Iterator[Member]:
@@ -179,7 +179,7 @@ class Client:
         target = with_query(member_path(ref, "log"), {"attempt": attempt, "offset": offset, "tail": tail})
         answer = self._answer("GET", target, None)
         if answer.status >= 400:
-            raise refusal_in(answer)
+            raise self._refusal(answer)
         headers = answer.headers
         content = answer.read()
         return LogPiece(
@@ -262,7 +262,7 @@ class Client:
 
     def _decode(self, answer: wire.Answer, kind: type[T]) -> T:
         if answer.status >= 400:
-            raise refusal_in(answer)
+            raise self._refusal(answer)
         try:
             value = msgspec.json.decode(answer.read(), type=kind)
         except msgspec.DecodeError as error:
@@ -270,6 +270,11 @@ class Client:
         if getattr(value, "schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
             raise self._other_version()
         return value
+
+    def _refusal(self, answer: wire.Answer) -> SpawnError:
+        refusal = refusal_in(answer)
+        other = self._other_version() if isinstance(refusal, UnknownCall) else None
+        return other if isinstance(other, Conflict) else refusal
 
     def _not_understood(self, error: msgspec.DecodeError) -> SpawnError:
         other = self._other_version()

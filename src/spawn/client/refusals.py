@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from spawn.client import wire
-from spawn.domain.errors import ERRORS_BY_CODE, SpawnError
+from spawn.domain.errors import ERRORS_BY_CODE, NotFound, SpawnError
 
 
 class _Failure(msgspec.Struct):
@@ -17,6 +17,10 @@ class _ErrorBody(msgspec.Struct):
     error: _Failure
 
 
+class UnknownCall(NotFound):
+    """The engine has no such call at all, as one of another version."""
+
+
 def refusal_in(answer: wire.Answer) -> SpawnError:
     """What an answer that is no success says, to be raised."""
     content = answer.read()
@@ -24,4 +28,6 @@ def refusal_in(answer: wire.Answer) -> SpawnError:
         failure = msgspec.json.decode(content, type=_ErrorBody).error
     except msgspec.DecodeError:
         return SpawnError(f"the engine answered HTTP {answer.status}: {content[:200].decode(errors='replace')}")
+    if failure.code == NotFound.code and failure.message.startswith("there is no call "):
+        return UnknownCall(failure.message)
     return ERRORS_BY_CODE.get(failure.code, SpawnError)(failure.message)

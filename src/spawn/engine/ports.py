@@ -31,6 +31,9 @@ class Provider(Protocol):
         """See that the other side is there; `wake` is called from any thread when there may be news. True when the other side
         is new or was away: everything STARTING has then to be handed over again. Again: False while the connection holds."""
 
+    def holds_back(self) -> str | None:
+        """Why nothing is to be placed for now, and the way out, though it will be later; None: nothing is in the way."""
+
     def capacity(self) -> Capacity:
         """What it has in all."""
 

@@ -72,7 +72,7 @@ class EngineState:
     def hand_over(self) -> None:
         """Move to STARTING what the provider is to run next; it hears of it after the commit. Cancel what was at the head of its queue for too long."""
         host = self.provider.capacity()
-        self.starts = self.scheduler.place(self.catalog, host, self.now)
+        self.starts = [] if self.provider.holds_back() is not None else self.scheduler.place(self.catalog, host, self.now)
         for resource in self.scheduler.used_up(self.starts, self.catalog):
             self.put(resource)
         late = self.scheduler.overdue(self.catalog, host, self.now)

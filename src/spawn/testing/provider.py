@@ -30,6 +30,7 @@ class ScriptedProvider:
     known: set[AttemptId] = field(default_factory=set)
     journal: list[ProviderEvent] = field(default_factory=list)
     away: bool = True
+    held_back: str | None = None
 
     def tell(self, *events: ProviderEvent) -> None:
         """Write down that this happened."""
@@ -39,6 +40,10 @@ class ScriptedProvider:
         """True the first time, and after `away` was set."""
         was_away, self.away = self.away, False
         return was_away
+
+    def holds_back(self) -> str | None:
+        """What the test says."""
+        return self.held_back
 
     def capacity(self) -> Capacity:
         """One vCPU a slot."""

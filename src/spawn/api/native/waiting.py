@@ -26,8 +26,8 @@ class _Around(NamedTuple):
     used: dict[str, int]  #: thousandths of a vCPU by compute environment
 
 
-def waiting_reasons(row: JobRow, records: Records, capacity: Capacity) -> list[Json]:
-    """The children that have not begun, grouped by the reason why."""
+def waiting_reasons(row: JobRow, records: Records, capacity: Capacity, held_back: str | None = None) -> list[Json]:
+    """The children that have not begun, grouped by the reason why. `held_back`: why none may begin for now."""
     statuses = {position: Status(record.status) for position, record in records.rows(row.job.key)}
     groups: dict[str, list[int]] = {}
     reasons: dict[Status, str] = {}
@@ -35,12 +35,16 @@ def waiting_reasons(row: JobRow, records: Records, capacity: Capacity) -> list[J
         status = statuses.get(position, row.base)
         if status in NOT_STARTED or status is Status.STARTING:
             if status not in reasons:
-                reasons[status] = _why(row, status, records, capacity)
+                reasons[status] = _held_back(status, held_back) or _why(row, status, records, capacity)
             groups.setdefault(reasons[status], []).append(position)
     return [
         {"indexes": None if row.job.indexes is None else compress(row.job.index_at(p) for p in positions), "count": len(positions), "reason": reason}
         for reason, positions in groups.items()
     ]
+
+
+def _held_back(status: Status, held_back: str | None) -> str | None:
+    return held_back if status in (Status.RUNNABLE, Status.STARTING) else None
 
 
 def _why(row: JobRow, status: Status, records: Records, capacity: Capacity) -> str:

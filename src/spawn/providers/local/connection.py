@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import socket
 import struct
 import subprocess
@@ -18,7 +19,9 @@ import msgspec
 
 from spawn.domain.errors import ProviderUnavailable
 
-WIRE = 1
+WIRE = 2
+ELDER_WIRES = (1,)
+"""Wires of earlier versions whose runners can still be asked what they have, told to stop it and told to end; nothing else is said to them."""
 ANSWER_WITHIN_S = 15.0
 SEND_WITHIN_S = 10
 
@@ -35,34 +38,56 @@ class RunnerConnection:
     """One connection to one life of the runner. When it breaks it stays broken: a new one is made."""
 
     def __init__(self, sock: socket.socket, *, hello: dict[str, object], wake: Callable[[], None]) -> None:
-        """Say hello on a connected socket; raises ProviderUnavailable when no welcome comes within 15 s or it is of another wire."""
+        """Say hello on a connected socket; raises ProviderUnavailable when no welcome comes within 15 s, or none of a wire that is spoken here."""
         self._socket = sock
         self._wake = wake
         self.alive = True
         self._incoming = sock.makefile("rb")
         sock.settimeout(ANSWER_WITHIN_S)
-        self.send({"op": "hello", "wire": WIRE, "engine": os.getpid(), **hello})
-        self.welcome = self._welcome()
+        try:
+            self.welcome = self._greet(hello)
+            if self.is_elder:
+                # what had ended before the first welcome is in the journal before the second
+                self.welcome = self._greet(hello)
+        except BaseException:
+            self._incoming.close()
+            self.close()
+            raise
         sock.settimeout(None)
         # a runner that is stopped must not stop the engine: writing gives up, reading waits on
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", SEND_WITHIN_S, 0))
         self._listener = threading.Thread(target=self._listen, name="runner-nudges", daemon=True)
         self._listener.start()
 
-    def _welcome(self) -> dict[str, Any]:
-        try:
-            line = self._incoming.readline()
-        except OSError as error:
-            kind = RunnerHungUp if isinstance(error, ConnectionError) else ProviderUnavailable
-            raise kind(f"the runner did not answer: {error}") from error
-        if not line:
-            raise RunnerHungUp("the runner hung up before it said welcome: see its runner.log")
-        answer: dict[str, Any] = msgspec.json.decode(line)
-        if answer.get("op") != "welcome":
-            raise ProviderUnavailable(f"the runner did not say welcome: {answer.get('message', line[:200])}")
-        if answer["wire"] != WIRE:
-            raise ProviderUnavailable(f"the runner speaks wire {answer['wire']}, this engine {WIRE}: `spawn engine stop --terminate`, then again")
-        return answer
+    def _greet(self, hello: dict[str, object]) -> dict[str, Any]:
+        """The welcome of the newest wire that the runner speaks; a runner refuses any other and listens on."""
+        refusals = []
+        for wire in (WIRE, *ELDER_WIRES):
+            self.send({"op": "hello", "wire": wire, "engine": os.getpid(), **hello})
+            answer = self._answer()
+            if answer.get("op") == "welcome":
+                return answer
+            refusals.append(answer.get("message", answer))
+        raise ProviderUnavailable(f"the runner did not say welcome: {refusals[0]}")
+
+    def _answer(self) -> dict[str, Any]:
+        """The next line that is not only a nudge."""
+        while True:
+            try:
+                line = self._incoming.readline()
+            except OSError as error:
+                kind = RunnerHungUp if isinstance(error, ConnectionError) else ProviderUnavailable
+                raise kind(f"the runner did not answer: {error}") from error
+            if not line:
+                raise RunnerHungUp("the runner hung up before it said welcome: see its runner.log")
+            answer: dict[str, Any] = msgspec.json.decode(line)
+            if answer.get("op") != "grew":
+                return answer
+
+    @property
+    def is_elder(self) -> bool:
+        """Whether an earlier version left this runner, so that nothing new may be handed to it."""
+        return bool(self.welcome["wire"] != WIRE)
 
     def send(self, message: dict[str, object]) -> None:
         """Send one line; RunnerHungUp when the other side is gone, or takes nothing for 10 s."""
@@ -86,6 +111,13 @@ class RunnerConnection:
     def join(self, timeout_s: float) -> None:
         """Wait until the other side has hung up, at most so long."""
         self._listener.join(timeout_s)
+
+    def kill_runner(self) -> None:
+        """End a runner that has nothing to do, as a crash would: what it keeps for ended attempts lives on, and the next runner knows of it."""
+        pid, _, _ = struct.unpack("iII", self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("iII")))
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+        self.join(ANSWER_WITHIN_S)
 
     def close(self) -> None:
         """Hang up; the runner goes on by itself."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import socket
@@ -22,11 +23,14 @@ from spawn.domain.scheduling import Capacity
 from spawn.engine.news import News
 from spawn.engine.ports import Clock
 from spawn.providers.local.connection import RunnerConnection, RunnerHungUp, connect, start_runner
+from spawn.providers.local.elder import Elder
 from spawn.providers.local.files import LocalFiles
 from spawn.providers.local.journal import JournalReader
 from spawn.providers.local.spec import spec_of
 
 START_WITHIN_S = 10.0
+
+_log = logging.getLogger(__name__)
 
 
 class LocalProvider:
@@ -41,6 +45,7 @@ class LocalProvider:
         self._clock = clock
         self._journal = JournalReader(runner_directory / "journal")
         self._connection: RunnerConnection | None = None
+        self._elder: Elder | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._described: set[ArrayKey] = set()
         self._sweeper = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sweeper")
@@ -48,18 +53,34 @@ class LocalProvider:
     # --- the runner ---------------------------------------------------------------------------------------------------
 
     def connect(self, wake: Callable[[], None]) -> bool:
-        """See that a runner is there, starting one if need be; True when it is new to this engine. Raises ProviderUnavailable."""
-        if self._connection is not None and self._connection.alive:
+        """See that a runner is there, starting one if need be; True when it is new to this engine. Raises ProviderUnavailable.
+
+        A runner of an earlier version is taken as it is, and replaced once it has nothing left to run.
+        """
+        former = self._connection
+        if former is not None and former.alive and (self._elder is None or not self._elder.is_idle):
             return False
-        if self._connection is not None:
-            self._connection.close()
-        self._described.clear()
-        hello: dict[str, object] = {"cpus": self._capacity.cpus, "memory": self._capacity.memory}
         deadline = time.monotonic() + START_WITHIN_S
         while True:
+            if former is not None:
+                if former.alive:
+                    _log.info("the runner of version %s has nothing left to run: it is replaced", former.welcome["version"])
+                    former.kill_runner()
+                former.close()
+            self._described.clear()
+            former = self._connection = self._greet(deadline, wake)
+            self._elder = Elder(former.welcome) if former.is_elder else None
+            if self._elder is None or not self._elder.is_idle:
+                break
+        if self._elder is not None:
+            _log.warning("%s", self._elder)
+        return True
+
+    def _greet(self, deadline: float, wake: Callable[[], None]) -> RunnerConnection:
+        hello: dict[str, object] = {"cpus": self._capacity.cpus, "memory": self._capacity.memory}
+        while True:
             try:
-                self._connection = RunnerConnection(self._reach(deadline), hello=hello, wake=wake)
-                return True
+                return RunnerConnection(self._reach(deadline), hello=hello, wake=wake)
             except RunnerHungUp:
                 # one that was killed while it made a process still takes a connection for a moment
                 if time.monotonic() > deadline:
@@ -113,9 +134,16 @@ class LocalProvider:
         features: dict[str, str | None] = connection.welcome["features"]
         return features
 
+    def holds_back(self) -> str | None:
+        """Why nothing new is to be started for now: a runner of an earlier version, which would not understand it, has not finished."""
+        return str(self._elder) if self._elder is not None and not self._elder.is_idle else None
+
     def news(self, place: str | None) -> News:
         """What the journal says after a place."""
-        return self._journal.read(place, now=self._clock.now())
+        news = self._journal.read(place, now=self._clock.now())
+        if self._elder is not None:
+            self._elder.note(news.events)
+        return news
 
     def acknowledge(self, place: str) -> None:
         """Let the runner delete what the store has."""
@@ -125,7 +153,12 @@ class LocalProvider:
     # --- what it is told ----------------------------------------------------------------------------------------------
 
     def start(self, array: ArrayJob, attempts: Sequence[tuple[int, int]], environment: ComputeEnvironment) -> None:
-        """Queue attempts at the runner, in this order, as placed in a compute environment; it passes over those it has seen."""
+        """Queue attempts at the runner, in this order, as placed in a compute environment; it passes over those it has seen.
+
+        A runner of an earlier version is told nothing: what it has not begun is handed to its successor.
+        """
+        if self._elder is not None:
+            return
         job = array.job
         if job.key not in self._described:
             limited = self.features()["memory_limit"] is None
