@@ -6,7 +6,7 @@ import os
 import signal
 from typing import NamedTuple, Protocol
 
-from spored import joining, sandbox
+from spored import joining, limits, sandbox
 from spored.environment import RUNNER_MARK, as_bytes, shared, told
 from spored.errors import Refused
 from spored.plans import PLAN, supervisor, write_plan
@@ -29,6 +29,7 @@ class Template(NamedTuple):
     shown: tuple[bytes, ...]  #: what a private /tmp must not hide
     umask: int
     through_shell: bool = True  #: a shell would hand on all of `environment`
+    roomy: bool = False  #: its memory limit leaves room for a visit of the runner
 
 
 class Request(NamedTuple):
@@ -70,7 +71,16 @@ def prepare(spec: Spec, runner: str) -> Template:
     if not argv:
         raise Refused("it names no command, and only an image has one of its own: this compute environment runs processes, not containers")
     program = find_program(argv[0], environment[b"PATH"], workdir)
-    return Template(program, argv, environment, workdir, tuple(text_bytes(path) for path in shown), spec.umask, joining.survive_a_shell(environment))
+    return Template(
+        program,
+        argv,
+        environment,
+        workdir,
+        tuple(text_bytes(path) for path in shown),
+        spec.umask,
+        joining.survive_a_shell(environment),
+        limits.has_room(spec.memory),
+    )
 
 
 def prepare_container(spec: Spec, runner: str, engine: str) -> Template:
@@ -95,8 +105,11 @@ def _write_script(directory: str, script: str) -> bytes:
     return path
 
 
-def spawn(request: Request, log: int) -> int:
-    """Make the process in the namespaces this process is in now, and say its pid. The working directory changes."""
+def spawn(request: Request, log: int, visits: limits.Visits | None) -> int:
+    """Make the process in the namespaces this process is in now, and say its pid. The working directory changes.
+
+    A process with a memory limit is born in its cgroup if there are `visits`, and otherwise joins it by itself.
+    """
     template = request.template
     try:
         os.chdir(request.workdir)
@@ -104,8 +117,11 @@ def spawn(request: Request, log: int) -> int:
         raise Refused(f"its working directory {os.fsdecode(request.workdir)} cannot be entered: {error.strerror}") from error
     program, argv, environment = template.program, template.argv, {**template.environment, **request.variables}
     mine = os.umask(template.umask)
+    visits = visits if request.cgroup is not None and template.roomy else None
     try:
-        if request.cgroup is not None:
+        if visits is not None and request.cgroup is not None:
+            visits.enter(request.cgroup)
+        elif request.cgroup is not None:
             if not template.through_shell:
                 return joining.fork_into(request.cgroup, program, argv, environment, (NULL, log, log))
             check_program(program)
@@ -122,6 +138,8 @@ def spawn(request: Request, log: int) -> int:
     except OSError as error:
         raise _refused(error, template, request) from error
     finally:
+        if visits is not None:
+            visits.leave()
         os.umask(mine)
 
 
@@ -133,19 +151,20 @@ def _refused(error: OSError, template: Template, request: Request) -> Refused:
 class InProcess:
     """Makes children from the runner itself; for a private /tmp it visits a new mount namespace, which takes the rights of root."""
 
-    def __init__(self, *, namespaces: bool) -> None:
+    def __init__(self, *, namespaces: bool, visits: limits.Visits | None) -> None:
         self._namespaces = sandbox.Namespaces() if namespaces else None
+        self._visits = visits
 
     def launch(self, request: Request, log: int) -> int:
         if request.tmp is None:
-            return spawn(request, log)
+            return spawn(request, log, self._visits)
         assert self._namespaces is not None
         try:
             self._namespaces.enter(request.tmp, request.template.shown, again=request.again)
         except OSError as error:
             raise Refused(f"its private /tmp could not be made: {error}") from error
         try:
-            return spawn(request, log)
+            return spawn(request, log, self._visits)
         finally:
             self._namespaces.leave()
 

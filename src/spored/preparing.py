@@ -11,6 +11,7 @@ from spored.environment import Identity
 from spored.errors import NoRoom, Refused
 from spored.files import remove_empty
 from spored.launching import Request, Template, prepare, prepare_container
+from spored.limits import MemoryLimits
 from spored.sandbox import mount_points
 from spored.sweeper import Sweeper
 
@@ -21,7 +22,7 @@ _TRANSIENT = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errn
 class Preparation:
     """Files, script and cgroup of attempts. Nothing of it starts anything, so all of it may be done again."""
 
-    def __init__(self, runner: str, sweeper: Sweeper, *, private: bool, limits: cgroups.MemoryLimits | None) -> None:
+    def __init__(self, runner: str, sweeper: Sweeper, *, private: bool, limits: MemoryLimits | None) -> None:
         """`private`: a private /tmp can be had here; `limits`: None where memory cannot be limited."""
         self._runner = runner
         self._private = private
@@ -73,7 +74,9 @@ class Preparation:
         `alone`: it is certain that no process is left of it, so that the next attempt may have its directories.
         """
         array = attempt.array
-        if attempt.cgroup is not None:
+        if attempt.cgroup is not None and self._limits is not None:
+            self._limits.retire(attempt.cgroup) if alone else self._limits.remove(attempt.cgroup)
+        elif attempt.cgroup is not None:
             cgroups.remove(attempt.cgroup)
         if alone and array.outputs.retire(attempt.output):
             self._untidy.add(array)
@@ -93,6 +96,8 @@ class Preparation:
 
     def tidy(self, *, lazily: bool) -> bool:
         """Remove the directories kept for attempts that never came; `lazily`: not of arrays that run. False: some are left."""
+        if self._limits is not None:
+            self._limits.tidy()
         for array in [array for array in self._untidy if not (lazily and array.running)]:
             array.tidy()
             self._untidy.discard(array)

@@ -18,6 +18,7 @@ from spored.home import Home, boot_id, log
 from spored.journal import Journal
 from spored.launching import InProcess, Launcher
 from spored.lifecycle import Lifecycle
+from spored.limits import Visits, find_limits
 from spored.loop import Loop, Timer, now
 from spored.notes import all_places, remove_left
 from spored.preparing import Preparation
@@ -86,9 +87,10 @@ class Runner:
         self._family = Family(text_bytes(home.path))
         self._journal = Journal(home.journal, identity=past.identity, segment=past.segment)
         self._loop = Loop(self._signals())
-        launchers, features, spawner = make_launchers(home, self._loop, self._family)
+        limits, unlimited = find_limits(home.path)
+        launchers, features, spawner = make_launchers(home, self._loop, self._family, None if limits is None else limits.visits)
+        features["memory_limit"] = unlimited
         self._sweeper = Sweeper(self._family)
-        limits, features["memory_limit"] = cgroups.find_limits(home.path)
         for group in cgroups.former(home.path).values():
             cgroups.remove(group)
         preparation = Preparation(home.path, self._sweeper, private=True in launchers, limits=limits)
@@ -226,10 +228,10 @@ def _ignore() -> None:
     pass
 
 
-def make_launchers(home: Home, loop: Loop, family: Family) -> tuple[dict[bool, Launcher], dict[str, str | None], Spawner | None]:
+def make_launchers(home: Home, loop: Loop, family: Family, visits: Visits | None) -> tuple[dict[bool, Launcher], dict[str, str | None], Spawner | None]:
     """The ways to make processes here (by whether with a private /tmp), what can't be had and why, and the spawner if it is one of the ways."""
     direct = os.geteuid() == 0 and sandbox.probe(home.path, user_namespace=False) is None
-    launchers: dict[bool, Launcher] = {False: InProcess(namespaces=direct)}
+    launchers: dict[bool, Launcher] = {False: InProcess(namespaces=direct, visits=visits)}
     features: dict[str, str | None] = {"private_tmp": None}
     if direct:
         launchers[True] = launchers[False]

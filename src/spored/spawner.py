@@ -114,7 +114,7 @@ class _Maker:
         nothing: dict[int, Callable[[], None]] = dict.fromkeys((signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ), _ignore)
         self._loop = Loop({**nothing, signal.SIGCHLD: self._reap})
         self._channel = Channel(self._loop, peer, self._hear, self._orphaned)
-        self._launcher = InProcess(namespaces=True)
+        self._launcher = InProcess(namespaces=True, visits=None)
         self._templates: dict[int, Template] = {}
         self._children: dict[int, str] = {}
         self._done = False
