@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -14,6 +15,13 @@ _PATIENCE = 60.0
 """Seconds for a call that only asks or removes."""
 _AGAIN = (0.0, 0.1, 0.3, 1.0, 2.0)
 """Seconds to wait before each try to remove: podman may first have to find out that the container's own keeper is gone."""
+_LOCALE = {"LC_ALL": "C.UTF-8"}
+"""podman's keeper takes no path with a letter beyond ASCII where no locale says how to read it."""
+_LONGEST = 227
+"""AWS Batch's reasons have at most 255 characters, of which the kind of the error takes 28."""
+_LINES = 4
+_PREFIXES = ("Error response from daemon: ", "Error: ")
+_WITHOUT_A_CAUSE = "failed to start containers: "
 
 
 class Done(NamedTuple):
@@ -35,7 +43,7 @@ class Cli:
         self.program = program
         # podman says on stderr, where the container's words go, what it finds remarkable about this machine
         self._flags = ("--log-level", "error") if os.path.basename(program) == "podman" else ()
-        self.environment = {**environment, "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"} if self._flags else dict(environment)
+        self.environment = {**environment, **_LOCALE, **({"PODMAN_IGNORE_CGROUPSV1_WARNING": "1"} if self._flags else {})}
         self.directory = directory
 
     def begin(self, *words: str, stderr: int) -> subprocess.Popen[bytes]:
@@ -117,10 +125,35 @@ def end(process: subprocess.Popen[bytes]) -> None:
             stream.close()
 
 
+def why_not_started(said: bytes, error: str) -> str:
+    """Why a container did not start: what the engine and those who work for it said last, and the `error` that it keeps with the container."""
+    lines = [line for line in _lines(said) if not line.startswith(_WITHOUT_A_CAUSE)][-_LINES:]
+    if error and not any(error in line for line in lines):
+        lines.append(error)
+    return _shortened("; ".join(dict.fromkeys(lines)) or "the engine did not say why")
+
+
 def _last_words(said: bytes) -> str:
     """The last line that complains, without what engines put before it."""
-    lines = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
-    line = next((line for line in reversed(lines) if line.lower().startswith("error")), lines[-1] if lines else "it did not say why")
-    for prefix in ("Error response from daemon: ", "Error: "):
+    plain = [line.strip() for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+    line = next((line for line in reversed(plain) if line.lower().startswith("error")), plain[-1] if plain else "it did not say why")
+    return _shortened(_without_prefix(line))
+
+
+def _lines(said: bytes) -> list[str]:
+    return [_without_prefix(line.strip()) for line in said.decode("utf-8", "replace").splitlines() if line.strip()]
+
+
+def _without_prefix(line: str) -> str:
+    for prefix in _PREFIXES:
         line = line.removeprefix(prefix)
     return line
+
+
+def _shortened(text: str) -> str:
+    """At most so long: container ids as engines list them, and the beginning left out, because the cause is told last."""
+    text = re.sub(r"\b([0-9a-f]{12})[0-9a-f]{52}\b", r"\1", text)
+    if len(text) <= _LONGEST:
+        return text
+    end = text[1 - _LONGEST :]
+    return "…" + (end.partition(" ")[2] or end)

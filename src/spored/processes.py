@@ -85,6 +85,14 @@ def started_at(pid: int) -> int:
     return int(fields[19]) if len(fields) > 19 else 0
 
 
+def newest_pid() -> int:
+    """The pid that was given out last; 0 where the kernel does not tell."""
+    try:
+        return int(_read("/proc/loadavg").split()[-1])
+    except (IndexError, ValueError):
+        return 0
+
+
 def send(processes: Iterable[Process], number: int) -> None:
     """Send a signal to these very processes. One that is gone gets none, nor does a later one with its pid."""
     for process in processes:

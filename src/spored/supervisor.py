@@ -17,7 +17,7 @@ from typing import Any
 
 from spored import libc
 from spored.address import socket_address
-from spored.engines import Cli, Done, Interrupted, end, find
+from spored.engines import Cli, Done, Interrupted, end, find, why_not_started
 from spored.environment import ATTEMPT_MARK, RUNNER_MARK, TOLD
 from spored.errors import USAGE, SporedError
 from spored.keepers import end_keepers
@@ -189,7 +189,7 @@ class Supervisor:
             self._call(cli, "wait", self._who.name)
             state = self._state(cli)
         if str(state.get("StartedAt", _NOT_STARTED)).startswith(_NOT_STARTED) and not self._running:
-            raise _CannotRun(f"CannotStartContainerError: {self._complaint(state)}")
+            raise _CannotRun(f"CannotStartContainerError: {why_not_started(self._tail, str(state.get('Error') or ''))}")
         self._tell_running()
         return state
 
@@ -225,13 +225,6 @@ class Supervisor:
         except ValueError:
             return {}
         return state if isinstance(state, dict) else {}
-
-    def _complaint(self, state: Mapping[str, Any]) -> str:
-        said = [line.strip() for line in self._tail.decode("utf-8", "replace").splitlines() if line.strip()]
-        text = str(state.get("Error") or (said[-1] if said else "the engine did not say why"))
-        for prefix in ("Error response from daemon: ", "Error: "):
-            text = text.removeprefix(prefix)
-        return text
 
     def _was_out_of_memory(self, state: Mapping[str, Any]) -> bool:
         """podman's keeper leaves a file `oom` where it was started; some versions of podman look for it elsewhere."""

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Callable
 
 from spored import cgroups
+from spored.asking import Asking
 from spored.attempts import Attempt
 from spored.family import Census, Family, logs_of
 from spored.loop import Loop, Timer, now
@@ -26,13 +27,13 @@ _CENSUS_SHARE = 20
 
 
 class _Doom:
-    __slots__ = ("attempt", "kill_at", "many", "patience", "termed", "then")
+    __slots__ = ("asking", "attempt", "kill_at", "many", "patience", "then")
 
     def __init__(self, attempt: Attempt, kill_at: float) -> None:
         self.attempt = attempt
         self.kill_at = kill_at
         self.then: list[Callable[[Attempt], None]] = []
-        self.termed = False
+        self.asking = Asking()
         self.many = False  #: it had more than its first process
         self.patience = 0.05
 
@@ -64,7 +65,7 @@ class Undertaker:
     def changed(self, attempt: Attempt) -> None:
         """The first process of a doomed attempt has died, or (where making it took a while) has come to life."""
         doom = self._doomed[attempt.id]
-        alone = attempt.over and doom.termed and not doom.many and attempt.cgroup is None
+        alone = attempt.over and doom.asking.begun and not doom.many and attempt.cgroup is None
         if alone and self._family.has_orphans() is False and attempt.id not in self._family.orphans.values():
             self._bury(doom)
         else:
@@ -120,12 +121,10 @@ class Undertaker:
             members = members + [census.everyone[pid] for pid in inside if pid in census.everyone and pid not in known]
         if attempt.over and (not members or moment > doom.kill_at + _UNKILLABLE):
             self._bury(doom)
-        elif not doom.termed and members:
-            doom.termed = True
-            doom.many = len(members) > 1
-            send(members, signal.SIGTERM)
-            send(members, signal.SIGCONT)
-        elif moment >= doom.kill_at and members:
+        elif moment < doom.kill_at or not doom.asking.begun:
+            doom.many = doom.many or len(members) > 1
+            doom.asking.ask(members, census.everyone)
+        else:
             doom.patience = min(doom.patience * 2, 1.0)
             gently = attempt.placement.engine is not None and moment < doom.kill_at + _SUPERVISOR_PATIENCE
             send(members, signal.SIGUSR1 if gently else signal.SIGKILL)
@@ -161,5 +160,5 @@ def _without_owner(census: Census, live: list[Attempt], doomed: set[str]) -> lis
 def _next_look(doom: _Doom, moment: float) -> float:
     if moment >= doom.kill_at:
         return doom.patience
-    wait = doom.kill_at - moment
-    return min(wait, 0.25) if doom.attempt.over else wait
+    pause = doom.asking.pause(moment)
+    return min(doom.kill_at - moment, pause, 0.25) if doom.attempt.over else min(doom.kill_at - moment, pause)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,13 @@ from tests.domain.making import make_job
 from tests.spored.schema import hold
 
 
-def told(*, command: tuple[str, ...] = ("prog", "word"), fargate: bool = False, memory: int = 64, cpus: int = 1000, **detail: Any) -> dict[str, Any]:
-    """The `container` of a job with these container properties."""
+def told(
+    *, command: tuple[str, ...] = ("prog", "word"), fargate: bool = False, memory: int = 64, cpus: int = 1000, variables: Mapping[str, str] = {}, **detail: Any
+) -> dict[str, Any]:
+    """The `container` of a job with these container properties, whose processes would get `variables` beside those of this machine."""
     batch = BatchJob(definition="d:1", container={"image": "img:1", **detail}, platform_capabilities=("FARGATE",) if fargate else ("EC2",))
     job = make_job(1, 3, batch=batch, demand=Demand(cpus=cpus, memory=memory))
-    job = replace(job, work=replace(job.work, command=command, environment={"PATH": "/host", "HOME": "/host"}))
+    job = replace(job, work=replace(job.work, command=command, environment={"PATH": "/host", "HOME": "/host", **variables}))
     spec = spec_of(job, directory=Path("/state/arrays/x"), runner_directory=Path("/state/runner"), max_concurrent=None, memory_limit=True)
     hold("spec", spec)
     made: Any = spec["container"]
@@ -36,6 +39,12 @@ def test_image_command_and_only_the_variables_of_the_job() -> None:
     made = told(environment=[{"name": "A", "value": "1"}, {"name": "EMPTY"}])
     assert (made["image"], made["command"], made["environment"], made["refusal"]) == ("img:1", ["prog", "word"], {"A": "1", "EMPTY": ""}, None)
     assert told(command=())["command"] == []
+
+
+def test_a_container_is_told_as_a_process_is_what_kind_of_platform_runs_it() -> None:
+    platform = {"AWS_EXECUTION_ENV": "AWS_ECS_EC2"}
+    assert told(variables=platform)["environment"] == platform
+    assert told(variables=platform, environment=[{"name": "AWS_EXECUTION_ENV", "value": "mine"}])["environment"] == {"AWS_EXECUTION_ENV": "mine"}
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ def test_values_of_variables_stay_off_the_command_line_unless_the_engine_itself_
     environment = docker.environment("create")
     assert (environment["SECRET"], environment["TASK_ATTEMPT"], environment["HOME"]) == ("s3cret", "1", "/home/of/the/engine")
     assert environment["PATH"] == docker.cli_environment["PATH"]
+    assert environment["LC_ALL"] == docker.environment("start")["LC_ALL"] == docker.environment("rm")["LC_ALL"] == "C.UTF-8"
     assert "LD_PRELOAD" not in environment
     assert "SECRET" not in docker.environment("start")
 
@@ -118,6 +119,32 @@ def test_a_container_that_never_started_says_what_the_engine_says(runner: Runner
     docker.answer(start="exit 127", ps=f"grep -q '^rm' {calls} || grep -ao 'spawn-[0-9a-f]*-0-1' {calls} | head -1")
     assert run(runner, docker)["refused"]["reason"] == "CannotStartContainerError: exec: not found"
     assert len(docker.calls("rm")) == 1
+
+
+def not_started(runner: Runner, docker: StandIn, *said: str, error: str = "") -> str:
+    """The reason given for a container that never started when the engine says these lines."""
+    docker.end(Status="created", StartedAt="0001-01-01T00:00:00Z", ExitCode=127, Error=error)
+    docker.answer(start="".join(f"echo '{line}' >&2; " for line in said) + "exit 125")
+    return str(run(runner, docker)["refused"]["reason"])
+
+
+def test_the_sentence_that_names_the_cause_is_told_also_when_it_is_not_the_last_one(runner: Runner, docker: StandIn) -> None:
+    identity = "0123456789abcdef" * 4
+    said = ("runc: rlimit type 7: operation not permitted", "", f"Error: unable to start container {identity}: exit status 1")
+    expected = "CannotStartContainerError: runc: rlimit type 7: operation not permitted; unable to start container 0123456789ab: exit status 1"
+    assert not_started(runner, docker, *said) == expected
+
+
+def test_what_the_engine_says_twice_or_only_to_say_that_it_failed_is_left_out(runner: Runner, docker: StandIn) -> None:
+    said = ("Error response from daemon: no such user", "Error: failed to start containers: spawn-x-0-1")
+    assert not_started(runner, docker, *said, error="no such user") == "CannotStartContainerError: no such user"
+
+
+def test_a_long_reason_keeps_its_end_where_the_cause_is(runner: Runner, docker: StandIn) -> None:
+    reason = not_started(runner, docker, "Error: " + "while doing this: " * 40 + "too many open files")
+    assert reason.startswith("CannotStartContainerError: …")
+    assert reason.endswith(" while doing this: too many open files")
+    assert 235 < len(reason) <= 255
 
 
 def test_a_stop_is_passed_on_until_the_engine_takes_it(runner: Runner, docker: StandIn, place: Path) -> None:

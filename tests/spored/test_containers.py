@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +284,15 @@ def test_whoever_enters_such_an_attempt_is_in_its_container(runner: Runner) -> N
     assert (done.returncode, done.stdout) == (7, "mine\n/work\n1000\nme 0\n")
     runner.send({"op": "stop", "attempts": [attempt], "why": "stopped", "grace_s": 0})
     assert runner.ended(attempt)["code"] == 137
+
+
+def test_the_directories_of_this_machine_may_have_any_name(make_runner: Callable[..., Runner]) -> None:
+    runner = make_runner("jürgen's 箱")
+    runner.start()
+    ended, log = shell(runner, "echo $TASK_OUTPUT_DIR; echo mine > $TASK_OUTPUT_DIR/result")
+    assert ended["code"] == 0
+    assert log == f"{runner.files}/a/0/0-1.out\n"
+    assert (runner.files / "a/0/0-1.out/result").read_text() == "mine\n"
 
 
 def test_one_array_may_run_in_both_ways(runner: Runner) -> None:

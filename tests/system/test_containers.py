@@ -71,14 +71,14 @@ def settled(batch: Any, job_id: str) -> Json:
 
 
 def test_an_array_of_twenty_containers_each_told_its_index(batch: Any, shell: Shell) -> None:
-    script = "echo $AWS_BATCH_JOB_ID $AWS_BATCH_JQ_NAME $AWS_BATCH_CE_NAME $WHO; id -u; [ $AWS_BATCH_JOB_ARRAY_INDEX != 13 ]"
+    script = "echo $AWS_BATCH_JOB_ID $AWS_BATCH_JQ_NAME $AWS_BATCH_CE_NAME $AWS_EXECUTION_ENV $WHO; id -u; [ $AWS_BATCH_JOB_ARRAY_INDEX != 13 ]"
     parent = submit(batch, "/bin/sh", "-c", script, size=20, user="worker", environment=[{"name": "WHO", "value": "a b"}])
     job = settled(batch, parent)
     assert job["status"] == "FAILED"
     assert {status: count for status, count in job["arrayProperties"]["statusSummary"].items() if count} == {"SUCCEEDED": 19, "FAILED": 1}
     child = described(batch, f"{parent}:13")
     assert (child["container"]["exitCode"], child["statusReason"]) == (1, "Essential container in task exited")
-    assert shell("logs", f"{parent}:7").out == f"{parent}:7 boxes engine a b\n1000\n"
+    assert shell("logs", f"{parent}:7").out == f"{parent}:7 boxes engine AWS_ECS_EC2 a b\n1000\n"
 
 
 def test_the_image_may_bring_the_command(batch: Any, shell: Shell) -> None:

@@ -16,6 +16,7 @@ _PERMISSIONS: Final = {"READ": "r", "WRITE": "w", "MKNOD": "m"}
 _REMOTE: Final = {"efsVolumeConfiguration": "Amazon EFS", "s3filesVolumeConfiguration": "Amazon S3 Files"}
 _HEEDED: Final = ("PATH", "HOME", "USER", "LOGNAME", "TMPDIR", "LANG", "XDG_RUNTIME_DIR", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "SSH_AUTH_SOCK")
 _HEEDED_PREFIXES: Final = ("DOCKER_", "CONTAINER", "PODMAN_", "REGISTRY_AUTH_", "STORAGE_", "DBUS_SESSION_", "SSL_CERT_")
+_TOLD_BY_AWS: Final = ("AWS_EXECUTION_ENV",)
 
 Json = Mapping[str, Any]
 
@@ -43,12 +44,18 @@ def container_of(job: Job) -> dict[str, object] | None:
     return {
         "image": str(detail["image"]),
         "command": list(job.work.command or ()),
-        "environment": {variable["name"]: variable.get("value", "") for variable in detail.get("environment", ()) if variable.get("name")},
+        "environment": _environment(job, detail),
         "options": options,
         "volumes": volumes,
         "cli_environment": _cli_environment(os.environ),
         "refusal": refusal,
     }
+
+
+def _environment(job: Job, detail: Json) -> dict[str, str]:
+    """The job's variables, and none of this machine; what AWS tells processes and containers alike was put into the job's when it was submitted."""
+    told = {name: value for name, value in job.work.environment.items() if name in _TOLD_BY_AWS}
+    return {**told, **{variable["name"]: variable.get("value", "") for variable in detail.get("environment", ()) if variable.get("name")}}
 
 
 def _cli_environment(environment: Mapping[str, str]) -> dict[str, str]:
