@@ -55,9 +55,17 @@ class MemoryLimits:
     def make(self, attempt: str, mebibytes: int) -> str:
         """Make the cgroup of an attempt (or find it made) and limit it; its directory. Swap is no way around the limit."""
         directory = os.path.join(self._base, attempt)
-        if self._spares.get(mebibytes):
-            self._rename(self._spares[mebibytes].pop(), directory)
+        if directory in self._held:
             return directory
+        spares = self._spares.get(mebibytes, [])
+        while spares:
+            spare = spares.pop()
+            try:
+                self._rename(spare, directory)
+            except OSError:
+                self.remove(spare)  # somebody else has removed it
+            else:
+                return directory
         try:
             os.mkdir(directory)
         except FileExistsError:

@@ -152,3 +152,14 @@ def test_what_a_killed_runner_kept_for_later_is_no_obstacle(limited: Runner) -> 
     limited.start()
     assert [ends("after"), ends("again")] == [0, 0]
     assert not cgroups.former(str(limited.directory))
+
+
+def test_a_kept_cgroup_that_somebody_removed_is_made_anew(limited: Runner) -> None:
+    def ends(name: str) -> object:
+        return limited.ended(limited.sh("true", memory=50, memory_limit=True, directory=str(limited.files / name)))["code"]
+
+    assert ends("before") == 0
+    base = Path((limited.directory / cgroups.NOTE).read_text())
+    for spare in base.glob("spare-*"):
+        spare.rmdir()
+    assert [ends("after"), ends("again")] == [0, 0]
