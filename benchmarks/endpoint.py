@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -104,7 +105,7 @@ def _look(send: Sender, array: str, size: int) -> tuple[list[float], list[float]
     describe, pages = [], []
     for number in range(60):
         ids = [f"{array}:{(number + i * (size // DESCRIBED)) % size}" for i in range(DESCRIBED)]
-        describe += [_timed(lambda ids=ids: send("DescribeJobs", {"jobs": ids}))]  # type: ignore[misc]
+        describe.append(_timed(partial(send, "DescribeJobs", {"jobs": ids})))
         if number % 6 == 0:
             pages += _pages(send, array)
     return describe, pages

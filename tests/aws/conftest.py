@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.aws.noting import Endpoint, served
 from tests.aws.serving import Local, Scripted
 
 
@@ -24,3 +25,17 @@ def local(tmp_path: Path) -> Iterator[Local]:
     served = Local(tmp_path)
     yield served
     served.close()
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Endpoint]:
+    """An endpoint whose handlers only note what they are asked, for all tests of a module."""
+    with served() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def endpoint(running: Endpoint) -> Endpoint:
+    """The same with nothing noted yet."""
+    running.notes.clear()
+    return running

@@ -24,6 +24,9 @@ from spawn.api.tcp import TcpServer, listen_tcp
 from spawn.domain.instants import Instant
 from spawn.engine.ports import Clock
 
+ARN = "arn:aws:batch:us-east-1:123456789012:job-queue/q"
+JOB = {"jobName": "a", "jobQueue": "q", "jobDefinition": "d"}
+SUBMIT = "/v1/submitjob"
 ACCESS_KEY = "AKIDSPAWNEXAMPLE"
 SECRET = "secret/of+the/example"
 

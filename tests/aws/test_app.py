@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import UUID
 
@@ -13,24 +12,8 @@ import pytest
 
 from spawn.api.aws.model import service_api
 from spawn.domain.errors import InvalidField, NotFound
-from tests.aws.noting import ACCESS_KEY, SECRET, Endpoint, client, raising, served
+from tests.aws.noting import ACCESS_KEY, ARN, JOB, SECRET, SUBMIT, Endpoint, client, raising
 from tests.aws.shapes import assert_shape, service_model
-
-ARN = "arn:aws:batch:us-east-1:123456789012:job-queue/q"
-JOB = {"jobName": "a", "jobQueue": "q", "jobDefinition": "d"}
-SUBMIT = "/v1/submitjob"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Endpoint]:
-    with served() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def endpoint(running: Endpoint) -> Endpoint:
-    running.notes.clear()
-    return running
 
 
 def test_boto3_submits_a_job(endpoint: Endpoint) -> None:

@@ -8,7 +8,7 @@ import itertools
 import json
 import logging
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -18,23 +18,7 @@ from spawn.api.aws.app import Limits, aws_app
 from spawn.api.aws.callers import Caller
 from spawn.api.aws.receiving import Disconnected, Intake, Refusal
 from spawn.testing.clock import ManualClock
-from tests.aws.noting import Endpoint, Notes, reply_of, served
-
-ARN = "arn:aws:batch:us-east-1:123456789012:job-queue/q"
-JOB = {"jobName": "a", "jobQueue": "q", "jobDefinition": "d"}
-SUBMIT = "/v1/submitjob"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Endpoint]:
-    with served() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def endpoint(running: Endpoint) -> Endpoint:
-    running.notes.clear()
-    return running
+from tests.aws.noting import JOB, SUBMIT, Endpoint, Notes, reply_of, served
 
 
 @pytest.mark.parametrize(

@@ -2,31 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from spawn.api.aws.callers import Caller, Handler
 from spawn.api.aws.failures import AwsError
 from spawn.api.aws.invoking import invoke
 from spawn.domain.errors import ConfigurationError, Conflict, IllegalMove, InvalidField, NotFound, SpawnError, StoreUnavailable
-from tests.aws.noting import Endpoint, raising, served
-
-ARN = "arn:aws:batch:us-east-1:123456789012:job-queue/q"
-JOB = {"jobName": "a", "jobQueue": "q", "jobDefinition": "d"}
-SUBMIT = "/v1/submitjob"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Endpoint]:
-    with served() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def endpoint(running: Endpoint) -> Endpoint:
-    running.notes.clear()
-    return running
+from tests.aws.noting import JOB, SUBMIT, Endpoint, raising
 
 
 def invoked(error: Exception, *, service: str = "batch", operation: str = "DescribeJobQueues") -> AwsError:

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 from botocore.exceptions import ClientError
 
 from spawn.testing.clock import ManualClock
-from tests.aws.noting import ACCESS_KEY, SECRET, Endpoint, client, served
-
-ARN = "arn:aws:batch:us-east-1:123456789012:job-queue/q"
-JOB = {"jobName": "a", "jobQueue": "q", "jobDefinition": "d"}
-SUBMIT = "/v1/submitjob"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Endpoint]:
-    with served() as endpoint:
-        yield endpoint
-
-
-@pytest.fixture
-def endpoint(running: Endpoint) -> Endpoint:
-    running.notes.clear()
-    return running
+from tests.aws.noting import ACCESS_KEY, JOB, SECRET, SUBMIT, Endpoint, client, served
 
 
 def test_a_request_without_a_signature_starts_nothing(endpoint: Endpoint) -> None:

@@ -16,7 +16,7 @@ from spawn.cli.confirming import confirmed
 from spawn.cli.reaching import ensure_engine, running_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.data import Column, Kind
-from spawn.cli.verbs import Verb
+from spawn.cli.verbs import Verb, VerbGroup
 from spawn.client import lock
 from spawn.client.objects import Engine
 from spawn.client.start import is_up
@@ -51,21 +51,7 @@ ENGINES: Final[Kind[Engine]] = Kind(
 )
 
 
-class Group(click.Group):
-    """The four; examples first."""
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As for every verb."""
-        from spawn.cli.verbs import write_examples
-
-        self.format_help_text(ctx, formatter)
-        write_examples(formatter, EXAMPLES)
-        formatter.write_paragraph()
-        self.format_usage(ctx, formatter)
-        self.format_options(ctx, formatter)
-
-
-@click.group(cls=Group, no_args_is_help=True)
+@click.group(cls=VerbGroup, examples=EXAMPLES, no_args_is_help=True)
 def command() -> None:
     """Start, stop and look at the process behind it all. It starts by itself when it is needed."""
 

@@ -13,7 +13,7 @@ from spawn.cli.credentials import Own
 from spawn.cli.reaching import ensure_engine, running_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.data import Column, Kind
-from spawn.cli.verbs import Verb, write_examples
+from spawn.cli.verbs import Verb, VerbGroup
 from spawn.client.client import Client
 from spawn.client.objects import Endpoint, Key, Opened, Opening
 from spawn.client.wire import NotListening
@@ -43,19 +43,7 @@ ENDPOINTS: Final[Kind[Endpoint]] = Kind(
 )
 
 
-class Serve(click.Group):
-    """The verb, which is a verb without a further word too; examples first."""
-
-    def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """As for every verb."""
-        self.format_help_text(ctx, formatter)
-        write_examples(formatter, EXAMPLES)
-        formatter.write_paragraph()
-        self.format_usage(ctx, formatter)
-        self.format_options(ctx, formatter)
-
-
-@click.group(cls=Serve, invoke_without_command=True, subcommand_metavar="[stop|status]")
+@click.group(cls=VerbGroup, examples=EXAMPLES, invoke_without_command=True, subcommand_metavar="[stop|status]")
 @click.option("--port", type=click.IntRange(0, 65535), default=DEFAULT_PORT, metavar="PORT", help=f"Where to listen; 0: a free one (default: {DEFAULT_PORT}).")
 @click.option("--host", default=DEFAULT_HOST, metavar="HOST", help=f"An address or name of this machine (default: {DEFAULT_HOST}).")
 @click.option("--certfile", metavar="FILE", help="Speak TLS, with this certificate and its chain (PEM).")

@@ -45,7 +45,7 @@ spawn status                                      how all arrays stand
 spawn retry last @failed                          run again what failed"""
 
 
-class Verb(click.Command):
+class _ExamplesFirst(click.Command):
     """A command whose help shows examples first."""
 
     def __init__(self, *args: Any, examples: str, **kwargs: Any) -> None:
@@ -54,12 +54,20 @@ class Verb(click.Command):
         self.examples = examples
 
     def format_help(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """One sentence, examples, usage, flags."""
+        """One sentence, examples, usage, flags, and the words that may follow."""
         self.format_help_text(ctx, formatter)
         write_examples(formatter, self.examples)
         formatter.write_paragraph()
         self.format_usage(ctx, formatter)
         self.format_options(ctx, formatter)
+
+
+class Verb(_ExamplesFirst):
+    """A verb."""
+
+
+class VerbGroup(_ExamplesFirst, click.Group):
+    """A verb that further words follow."""
 
 
 class Verbs(click.Group):

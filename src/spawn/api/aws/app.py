@@ -59,7 +59,7 @@ class AwsApp:
             await send({"type": "websocket.close", "code": 1000})
             return
         if scope["type"] != "http":
-            raise NotImplementedError(f"no {scope['type']} here")
+            raise NotImplementedError(f"no {scope['type']} here")  # by which ASGI servers learn that an application has no `lifespan`
         request_id = str(uuid4())
         headers: list[tuple[bytes, bytes]] = list(scope["headers"])
         service = LOGS if any(name == _TARGET for name, _ in headers) else BATCH

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
@@ -12,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from spawn.api.aws.batch.containers import read_container, show_properties
+from spawn.api.aws.batch.paging import PAGE, asked_page, token_of
 from spawn.api.aws.batch.requirements import read_consumables, show_consumables
 from spawn.api.aws.batch.retries import read_retry_strategy, read_timeout, show_retry_strategy, show_timeout
 from spawn.api.aws.batch.tasks import check_task, container_properties
@@ -34,10 +33,8 @@ from spawn.domain.submission_rules import check_definition_payload, check_priori
 from spawn.engine.ports import Records
 from spawn.engine.state import EngineState
 
-MOST_AT_ONCE: Final = 100
-"""Most definitions that one DescribeJobDefinitions names, and most that one page of it has."""
-
 _PROPERTIES: Final = ("containerProperties", "ecsProperties", "eksProperties", "nodeProperties")
+_LIST: Final = "DescribeJobDefinitions"
 _FIRST: Final = ("", sys.maxsize)
 
 
@@ -91,14 +88,14 @@ def describe(door: Door, caller: Caller, asked: Mapping[str, Any]) -> Mapping[st
         named = _named(door.records, asked["jobDefinitions"], now)
         wanted = [one for one in named if active is None or (one.status is DefinitionStatus.ACTIVE) is active]
         return {"jobDefinitions": [show_definition(caller, one) for one in wanted]}
-    page = _page_size(asked.get("maxResults"))
-    name, before = _read_token(asked.get("nextToken"))
-    parameters: dict[str, object] = {"name": asked.get("jobDefinitionName", name), "before": before, "now": now, "active": active, "most": page + 1}
+    page = asked_page(_LIST, asked, (str, int))
+    name, before = page.after or _FIRST
+    parameters: dict[str, object] = {"name": asked.get("jobDefinitionName", name), "before": before, "now": now, "active": active, "most": page.most + 1}
     query = "definitions_of" if "jobDefinitionName" in asked else "definitions"
     found = door.records.definitions(query, parameters)
-    more = len(found) > page
-    found = found[:page]
-    return {"jobDefinitions": [show_definition(caller, one) for one in found], "nextToken": _token(found[-1]) if more else None}
+    shown = found[: page.most]
+    token = token_of(_LIST, shown[-1].name, shown[-1].revision) if len(found) > page.most else None
+    return {"jobDefinitions": [show_definition(caller, one) for one in shown], "nextToken": token}
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
@@ -167,8 +164,8 @@ def _read_status(status: str | None) -> bool | None:
 
 def _named(records: Records, references: list[str], now: Instant) -> list[JobDefinition]:
     """Those that exist, in the order they were asked for; all revisions of a name without one."""
-    if len(references) > MOST_AT_ONCE:
-        raise InvalidField("jobDefinitions", f"{len(references)} are more than the {MOST_AT_ONCE} that can be described at once")
+    if len(references) > PAGE:
+        raise InvalidField("jobDefinitions", f"{len(references)} are more than the {PAGE} that can be described at once")
     found: dict[tuple[str, int], JobDefinition] = {}
     for text in references:
         reference = DefinitionReference.parse(text)
@@ -176,29 +173,6 @@ def _named(records: Records, references: list[str], now: Instant) -> list[JobDef
         matching = records.definitions("definition_of", (reference.name, reference.revision)) if one else records.revisions(reference.name)
         found |= {(definition.name, definition.revision): definition for definition in matching if not is_gone(definition, now)}
     return list(found.values())
-
-
-def _page_size(asked: int | None) -> int:
-    if asked is not None and not 1 <= asked <= MOST_AT_ONCE:
-        raise InvalidField("maxResults", f"{asked} is not between 1 and {MOST_AT_ONCE}")
-    return MOST_AT_ONCE if asked is None else asked
-
-
-def _token(last: JobDefinition) -> str:
-    return base64.urlsafe_b64encode(last.reference.encode()).decode()
-
-
-def _read_token(token: str | None) -> tuple[str, int]:
-    """The name and revision after which a page begins."""
-    if token is None:
-        return _FIRST
-    try:
-        reference = DefinitionReference.parse(base64.b64decode(token, altchars=b"-_", validate=True).decode("ascii"))
-    except (binascii.Error, UnicodeError, ValueError, UsageError):
-        raise InvalidField("nextToken", "this is not a token that an earlier page gave") from None
-    if reference.revision is None:
-        raise InvalidField("nextToken", "this is not a token that an earlier page gave")
-    return reference.name, reference.revision
 
 
 # --- showing ----------------------------------------------------------------------------------------------------------

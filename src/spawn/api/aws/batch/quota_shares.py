@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, Final
 
 from spawn.api.aws.batch.paging import described
-from spawn.api.aws.batch.service_environments import capacity_limits, shown_limits
+from spawn.api.aws.batch.service_environments import capacity_limits, read_changes, shown_limits
 from spawn.api.aws.callers import Caller, Handler, name_in
 from spawn.api.aws.doors import Door
 from spawn.domain.catalog import Catalog
@@ -52,11 +52,7 @@ def _create(door: Door, caller: Caller, members: Mapping[str, Any]) -> Mapping[s
 
 
 def _update(door: Door, caller: Caller, members: Mapping[str, Any]) -> Mapping[str, Any]:
-    changes: dict[str, Any] = {}
-    if "state" in members:
-        changes["state"] = Switch(members["state"])
-    if "capacityLimits" in members:
-        changes["limits"] = capacity_limits(members["capacityLimits"])
+    changes = read_changes(members)
     if "resourceSharingConfiguration" in members:
         changes |= _sharing(members["resourceSharingConfiguration"])
     if "preemptionConfiguration" in members:

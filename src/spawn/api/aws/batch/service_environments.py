@@ -40,6 +40,16 @@ def shown_limits(limits: Sequence[CapacityLimit]) -> list[dict[str, Any]]:
     return [{"maxCapacity": limit.maximum, "capacityUnit": limit.unit} for limit in limits]
 
 
+def read_changes(members: Mapping[str, Any]) -> dict[str, Any]:
+    """What an update says of the state and the limits, as fields of the value."""
+    changes: dict[str, Any] = {}
+    if "state" in members:
+        changes["state"] = Switch(members["state"])
+    if "capacityLimits" in members:
+        changes["limits"] = capacity_limits(members["capacityLimits"])
+    return changes
+
+
 def _create(door: Door, caller: Caller, members: Mapping[str, Any]) -> Mapping[str, Any]:
     environment = ServiceEnvironment(
         name=members["serviceEnvironmentName"],
@@ -53,11 +63,7 @@ def _create(door: Door, caller: Caller, members: Mapping[str, Any]) -> Mapping[s
 
 
 def _update(door: Door, caller: Caller, members: Mapping[str, Any]) -> Mapping[str, Any]:
-    changes: dict[str, Any] = {}
-    if "state" in members:
-        changes["state"] = Switch(members["state"])
-    if "capacityLimits" in members:
-        changes["limits"] = capacity_limits(members["capacityLimits"])
+    changes = read_changes(members)
     name = _name(members)
     changed = door.engine.call(lambda state: catalog_changes.change(state, ServiceEnvironment, name, lambda one: replace(one, **changes)))
     return _reference(caller, changed)
