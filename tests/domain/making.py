@@ -6,7 +6,9 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from spawn.domain.costs import Price
 from spawn.domain.dependencies import Dependency, Target, resolve
+from spawn.domain.fleets import Fleet, FleetOptions, Offer
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.indexes import IndexSet
 from spawn.domain.instances import Lifetime, OnComplete
@@ -15,6 +17,33 @@ from spawn.domain.jobs import Demand, Job, Work
 from spawn.domain.retries import RetryStrategy
 
 WORK = Work(script=None, command=("true",), environment={}, given=(), workdir="/", private_tmp=False, compat_env=True)
+
+
+def make_fleet(**options: Any) -> Fleet:
+    """A fleet of one offer, with these options."""
+    offer = Offer(
+        region="us-east-1",
+        zone="us-east-1a",
+        subnet="subnet-1",
+        security_groups=("sg-1",),
+        type="t3.micro",
+        vcpus=2,
+        memory_mib=1024,
+        architecture="x86_64",
+        ami="ami-1",
+        root_device="/dev/xvda",
+        on_demand=Price(usd=0.0104, source="a test", as_of="2026-01-01"),
+        spot=None,
+    )
+    return Fleet(
+        options=FleetOptions(**options),
+        account="123456789012",
+        bucket="spawn-123456789012-us-east-1",
+        bucket_region="us-east-1",
+        offers=(offer,),
+        volume_gib=8,
+        volume_usd_gib_month=0.08,
+    )
 
 
 def make_job(number: int, size: int | None = None, *, depends_on: Iterable[Dependency] = (), targets: Iterable[Target] = (), **facts: Any) -> Job:

@@ -6,6 +6,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from spawn.domain.fleets import Fleet
 from spawn.domain.ids import AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.states import Status
@@ -25,16 +26,17 @@ class Driven:
         self.directory = directory
         self.clock = ManualClock()
         self.provider = ScriptedProvider(slots=slots)
+        self.cloud = ScriptedProvider(slots=1_000_000, name="ec2")
         self.store = SqliteStore(directory / "store.db")
-        self.engine = Engine(store=self.store, provider=self.provider, clock=self.clock)
+        self.engine = Engine(store=self.store, provider=self.provider, clock=self.clock, elsewhere={"ec2": self.cloud})
         self.engine.turn()
 
     def restart(self) -> None:
         """What a crash and a new engine do: memory is gone, the store and the provider are not."""
         self.store.close()
         self.store = SqliteStore(self.directory / "store.db")
-        self.provider.away = True
-        self.engine = Engine(store=self.store, provider=self.provider, clock=self.clock)
+        self.provider.away = self.cloud.away = True
+        self.engine = Engine(store=self.store, provider=self.provider, clock=self.clock, elsewhere={"ec2": self.cloud})
         self.engine.turn()
 
     def do(self, command: Any) -> Any:
@@ -56,11 +58,13 @@ class Driven:
             raise answer["error"]
         return answer["value"]
 
-    def submit(self, **asked: Any) -> JobId:
-        """Submit a command and turn once, so that what can start has started."""
+    def submit(self, *, fleet: Fleet | None = None, **asked: Any) -> JobId:
+        """Submit a command (to EC2 with a fleet) and turn once, so that what can start has started."""
+        if fleet is not None:
+            asked["provider"] = "ec2"
         submission = Submission(**({"command": ("true",), "workdir": "/"} | asked))
         depends_on = dependencies_of(submission) + commands.in_sequence(submission)
-        job: JobId = self.do(lambda state: commands.submit(state, submission, depends_on)).job.id
+        job: JobId = self.do(lambda state: commands.submit(state, submission, depends_on, fleet=fleet)).job.id
         self.engine.turn()
         return job
 

@@ -129,10 +129,10 @@ def test_kept_instances_are_found_when_due_and_not_after_their_end(store: Any) -
 
 
 def test_a_place_stays_until_another_is_given(store: Any) -> None:
-    assert store.place() is None
-    store.commit(batch(place="j 1 10"))
+    assert store.places() == {}
+    store.commit(batch(places={"local": "j 1 10"}))
     store.commit(batch())
-    assert store.place() == "j 1 10"
+    assert store.places() == {"local": "j 1 10"}
 
 
 def test_a_forgotten_array_leaves_only_its_trash(store: Any) -> None:

@@ -43,6 +43,7 @@ class ArrayJob:
         "failed_attempts",
         "halted",
         "job",
+        "losses",
         "max_concurrent",
         "open_children",
         "open_jobs",
@@ -75,6 +76,7 @@ class ArrayJob:
         self.each: list[ArrayJob] = []  #: arrays whose child at the same position has to succeed first (N_TO_N)
         self.under_way: dict[int, UnderWay] = {}
         self.placed: dict[str, int] = {}  #: how many of those are in each compute environment
+        self.losses: dict[int, int] = {}  #: how many attempts of a child the spot market took
         self.changed: dict[int, ChildRecord] = {}  #: rows to write at the next commit
         self._dirty = True
         self._touched: dict[ArrayKey, ArrayJob] = {}
@@ -169,6 +171,7 @@ class ArrayJob:
         stopped_at: Instant | None = None,
         ends_at: Instant | None = None,
         environment: str | None = None,
+        instance_id: str | None = None,
     ) -> None:
         """Move one child, or raise IllegalMove. All that its row says is replaced by what is given here."""
         byte = self._bytes[position]
@@ -187,7 +190,8 @@ class ArrayJob:
             self._waiting[position] = (attempt, round_start)
         if not self._dirty:  # setting it costs more than looking, and most moves follow another one
             self.dirty = True
-        self.changed[position] = ChildRecord(to, attempt, round_start, reason, started_at, stopped_at, ends_at, environment)
+        losses = self.losses.get(position, 0) if self.losses else 0
+        self.changed[position] = ChildRecord(to, attempt, round_start, reason, started_at, stopped_at, ends_at, environment, losses, instance_id)
 
     def move_unmoved(self, to: Status, *, at: Instant, reason: str | None = None) -> int:
         """Move every child that has not moved by itself, as one; return how many. They share one row, the array's."""
@@ -247,18 +251,28 @@ class ArrayJob:
             ends_at=under_way.ends_at,
             reason=under_way.stopping,
             environment=under_way.environment,
+            instance_id=under_way.instance_id,
         )
         if self.started_at is None or at < self.started_at:
             self.started_at = at
 
-    def mark(self, position: int, *, stopping: str | None = None, ends_at: Instant | None = None) -> None:
-        """Note of the attempt under way that it is being stopped, or that its instance ends at another time."""
+    def mark(self, position: int, *, stopping: str | None = None, ends_at: Instant | None = None, instance_id: str | None = None) -> None:
+        """Note of the attempt under way that it is being stopped, that its instance ends at another time, or which instance it has."""
         was = self.under_way[position]
-        now = replace(was, stopping=stopping or was.stopping, ends_at=ends_at or was.ends_at)
+        now = replace(was, stopping=stopping or was.stopping, ends_at=ends_at or was.ends_at, instance_id=instance_id or was.instance_id)
         self.under_way[position] = now
         self._touched[self.job.key] = self
         self.changed[position] = ChildRecord(
-            self._bytes[position] & ~_MOVED, now.attempt, now.round_start, now.stopping, now.started_at, None, now.ends_at, now.environment
+            self._bytes[position] & ~_MOVED,
+            now.attempt,
+            now.round_start,
+            now.stopping,
+            now.started_at,
+            None,
+            now.ends_at,
+            now.environment,
+            self.losses.get(position, 0),
+            now.instance_id,
         )
 
     def mark_cancelled(self, position: int, reason: str) -> None:
@@ -278,11 +292,13 @@ class ArrayJob:
         counts = [0] * len(Status)
         for position, row in rows:
             image[position] = row.status | _MOVED
+            if row.losses:
+                self.losses[position] = row.losses
             counts[row.status] += 1
             self.unmoved -= 1
             if row.status in UNDER_WAY:
                 environment = row.environment or LOCAL_ENVIRONMENT
-                self.under_way[position] = UnderWay(row.attempt, row.round_start, row.started_at, row.ends_at, row.reason, environment)
+                self.under_way[position] = UnderWay(row.attempt, row.round_start, row.started_at, row.ends_at, row.reason, environment, row.instance_id)
                 self.placed[environment] = self.placed.get(environment, 0) + 1
             elif row.status in _NOT_STARTED:
                 if row.attempt:

@@ -14,7 +14,7 @@ from spawn.domain.consequences import DEPENDENT_FAILED, Consequences, child_stat
 from spawn.domain.ids import MAX_ATTEMPTS, ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
-from spawn.domain.outcomes import Outcome
+from spawn.domain.outcomes import Outcome, OutcomeKind
 from spawn.domain.queues import LOCAL_ENVIRONMENT
 from spawn.domain.states import Status
 
@@ -157,8 +157,19 @@ class JobBook(Consequences):
         found[0].mark_started(attempt.position, at)
         return True
 
+    def launched(self, attempt: AttemptId, instance_id: str) -> bool:
+        """An instance was launched for the attempt. False, and no change, when it is not the one under way."""
+        found = self.find(attempt)
+        if found is None or found[1].instance_id == instance_id:
+            return False
+        found[0].mark(attempt.position, instance_id=instance_id)
+        return True
+
     def ended(self, attempt: AttemptId, outcome: Outcome, at: Instant) -> bool:
-        """The attempt has ended: settle its child, or give it another attempt. False when it is not the one under way."""
+        """The attempt has ended: settle its child, or give it another attempt. False when it is not the one under way.
+
+        What the spot market took is started again in a budget of its own, and costs no retry.
+        """
         found = self.find(attempt)
         if found is None:
             return False
@@ -167,18 +178,23 @@ class JobBook(Consequences):
         ends_at = under_way.ends_at
         called_off = array.cancelled_children.pop(attempt.position, None)
         final = array.halted or array.cancelled or under_way.stopping is not None or called_off is not None
-        again = not outcome.succeeded and not final and attempt.attempt < MAX_ATTEMPTS and array.job.retry.decide(outcome, made=under_way.made)
+        may_go_on = not outcome.succeeded and not final and attempt.attempt < MAX_ATTEMPTS
+        spared = may_go_on and outcome.kind is OutcomeKind.INTERRUPTED and array.losses.get(attempt.position, 0) < array.job.spot_retries
+        if spared:
+            array.losses[attempt.position] = array.losses.get(attempt.position, 0) + 1
+        again = spared or (may_go_on and array.job.retry.decide(outcome, made=under_way.made))
         status = Status.SUCCEEDED if outcome.succeeded else Status.RUNNABLE if again else Status.FAILED
         array.move(
             attempt.position,
             status,
             attempt=under_way.attempt,
-            round_start=under_way.round_start,
+            round_start=under_way.round_start + spared,
             reason=None,
             started_at=under_way.started_at,
             stopped_at=None if again else at,
             ends_at=ends_at,
             environment=under_way.environment,
+            instance_id=under_way.instance_id,
         )
         if status is not Status.RUNNABLE:
             self._news.append((array, attempt.position))

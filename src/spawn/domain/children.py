@@ -20,6 +20,8 @@ class ChildRecord(NamedTuple):
     stopped_at: Instant | None
     ends_at: Instant | None  #: the end of its instance, when `spawn extend` has set one
     environment: str | None = None  #: the compute environment of the latest attempt
+    losses: int = 0  #: attempts that the spot market took, since submission or the last `spawn retry`
+    instance_id: str | None = None  #: of the latest attempt's instance, where instances have names of their own
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +34,7 @@ class UnderWay:
     ends_at: Instant | None = None
     stopping: str | None = None  #: the reason given when it was terminated
     environment: str = LOCAL_ENVIRONMENT  #: the compute environment that it was placed in
+    instance_id: str | None = None  #: its instance, where instances have names of their own and it is known
 
     @property
     def made(self) -> int:

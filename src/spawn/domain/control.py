@@ -102,6 +102,7 @@ def _begin_round(book: JobBook, array: ArrayJob, made: Mapping[int, int], at: In
     array.dirty = True
     for position, attempts in made.items():
         array.cancelled_children.pop(position, None)
+        array.losses.pop(position, None)
         array.move(position, Status.PENDING, attempt=attempts, round_start=attempts)
     book.release_waiting(array, at)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from spawn.domain.dependencies import Dependency, Waits
+from spawn.domain.fleets import Fleet
 from spawn.domain.ids import ArrayKey, JobId, child_id
 from spawn.domain.indexes import IndexSet
 from spawn.domain.instances import Lifetime
@@ -78,11 +79,17 @@ class Job:
     cloud: Mapping[str, object]  #: flags for other providers, kept and shown, without effect here
     created_at: Instant
     batch: BatchJob | None = None  #: None: not submitted by a Batch client
+    fleet: Fleet | None = None  #: where it runs on EC2; None: on this machine
 
     @property
     def is_array(self) -> bool:
         """Whether the children have an index."""
         return self.indexes is not None
+
+    @property
+    def spot_retries(self) -> int:
+        """How many losses to the spot market a child is started again after, apart from its retries."""
+        return 0 if self.fleet is None else self.fleet.options.spot_retries
 
     @property
     def size(self) -> int:

@@ -21,6 +21,9 @@ NOT_STARTED: Final = "Task failed to start"
 OUT_OF_MEMORY: Final = "OutOfMemoryError: Container killed due to memory usage"
 """Reason of an attempt that was killed for the memory it took."""
 
+INTERRUPTED: Final = "Spot interruption"
+"""Reason of an attempt whose instance the spot market took back."""
+
 SIGKILL: Final = 9
 
 
@@ -35,6 +38,7 @@ class OutcomeKind(Enum):
     STOPPED = "stopped"  #: terminated by its user
     EXPIRED = "expired"  #: stopped, because its instance reached the end of its TTL
     LOST = "lost"  #: its machine or runner is gone; what the process did is unknown
+    INTERRUPTED = "interrupted"  #: the spot market took its instance back
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,9 +90,14 @@ class Outcome:
         return cls(kind=OutcomeKind.EXPIRED, exit_code=_exit_code(code, signal), signal=signal, status_reason=text)
 
     @classmethod
-    def lost(cls, instance_id: str) -> Self:
+    def lost(cls, instance_id: str, why: str | None = None) -> Self:
         """Its machine or runner is gone and left no record. Lost is not failed: the retry rules decide (design, durability 6)."""
-        return cls(kind=OutcomeKind.LOST, status_reason=f"Host EC2 (instance {instance_id}) terminated.")
+        return cls(kind=OutcomeKind.LOST, status_reason=_host_gone(instance_id), reason=why)
+
+    @classmethod
+    def interrupted(cls, instance_id: str, *, code: int | None = None, signal: int | None = None) -> Self:
+        """The spot market took its instance back; in AWS Batch's words, which retry rules match (`Host EC2*`)."""
+        return cls(kind=OutcomeKind.INTERRUPTED, exit_code=_exit_code(code, signal), signal=signal, status_reason=_host_gone(instance_id), reason=INTERRUPTED)
 
     @classmethod
     def completed(cls, success: bool, message: str | None, *, code: int | None = None, signal: int | None = None) -> Self:
@@ -105,6 +114,10 @@ class Outcome:
     def is_lost(self) -> bool:
         """Whether nobody knows how it ended."""
         return self.kind is OutcomeKind.LOST
+
+
+def _host_gone(instance_id: str) -> str:
+    return f"Host EC2 (instance {instance_id}) terminated."
 
 
 def _exit_code(code: int | None, signal: int | None) -> int | None:

@@ -24,8 +24,14 @@ LOCAL_ENVIRONMENT: Final = "local"
 LOCAL: Final = "local"
 """The provider of compute environments that name none: this machine."""
 
+EC2: Final = "ec2"
+"""The provider of arrays that were launched with `--provider ec2`."""
+
+EC2_PLACE: Final = "spawn-ec2"
+"""The queue of such arrays, and its compute environment: made with the first of them. What each array needs of EC2 stands in its fleet."""
+
 PROVIDERS: Final = (LOCAL,)
-"""Providers that a compute environment can be tagged with, all that this version has."""
+"""Providers that a compute environment can be tagged with."""
 
 PROCESS: Final = "process"
 """The runtime of compute environments that name none: commands run on this host."""
@@ -206,6 +212,21 @@ class JobQueue:
         return replace(self, policy=policy)
 
 
+def ec2_queue() -> JobQueue:
+    """The queue of arrays on EC2."""
+    return JobQueue(name=EC2_PLACE, environments=(EC2_PLACE,), reason="Takes what `spawn launch --provider ec2` launches")
+
+
+def ec2_environment() -> ComputeEnvironment:
+    """The compute environment of arrays on EC2: as much as the account may have."""
+    return ComputeEnvironment(name=EC2_PLACE, provider=EC2)
+
+
+def provider_of(queue: str) -> str:
+    """The provider of the jobs in a queue."""
+    return EC2 if queue == EC2_PLACE else LOCAL
+
+
 def default_queue() -> JobQueue:
     """The queue that is there without being created: first come, first served, on this machine."""
     return JobQueue(name=DEFAULT_QUEUE, environments=(LOCAL_ENVIRONMENT,))
@@ -222,6 +243,8 @@ def may_submit(queue: JobQueue) -> None:
         raise Conflict(f"Job queue '{queue.name}' is {queue.state.value} and takes no jobs: enable it (UpdateJobQueue), or submit to another one")
     if queue.status is not Health.VALID:
         raise Conflict(f"Job queue '{queue.name}' is {queue.status.value}: {queue.reason}")
+    if queue.name == EC2_PLACE:
+        raise Conflict(f"Job queue '{queue.name}' takes only what `spawn launch --provider ec2` launches: submit to another one")
     if queue.is_service:
         raise Conflict(f"Job queue '{queue.name}' takes service jobs only: submit to one that has compute environments")
 
@@ -234,6 +257,8 @@ def may_attach(queue: JobQueue, environments: Iterable[ComputeEnvironment]) -> N
             raise NotFound(f"There is no compute environment '{name}'")
         if known[name].status is not Health.VALID:
             raise Conflict(f"Compute environment '{name}' is {known[name].status.value}: {known[name].reason}")
+        if known[name].provider != provider_of(queue.name):
+            raise InvalidField("computeEnvironmentOrder", f"'{name}' is of the provider {known[name].provider}: '{EC2_PLACE}' alone takes what runs on EC2")
     if len({known[name].family for name in queue.environments}) > 1:
         mixed = ", ".join(f"'{name}' ({known[name].family.value})" for name in queue.environments)
         raise InvalidField("computeEnvironmentOrder", f"EC2 and Fargate compute environments cannot be mixed in one queue: {mixed}")

@@ -25,6 +25,8 @@ def outcome_of(event: ProviderEvent, under_way: UnderWay, instance_id: str, job:
             return Outcome.completed(event.success, event.message)
         case Refused():
             return Outcome.refused(event.reason)
+        case Lost():
+            return Outcome.interrupted(instance_id) if event.market else Outcome.lost(instance_id, event.why)
         case Ended():
             return _outcome_of_exit(event, under_way, instance_id, job)
     return Outcome.lost(instance_id)
@@ -39,6 +41,8 @@ def _outcome_of_exit(event: Ended, under_way: UnderWay, instance_id: str, job: J
             return Outcome.timed_out(code, signal)
         case "ttl":
             return Outcome.expired(instance_id, job.lifetime.ttl or timedelta(0), code=code, signal=signal)
+        case "interrupted":
+            return Outcome.interrupted(instance_id, code=code, signal=signal)
         case "oom":
             return Outcome.out_of_memory()
         case "stopped":
@@ -51,14 +55,28 @@ def record_of(event: ProviderEvent, array: ArrayJob, position: int, under_way: U
     usage = event.usage if isinstance(event, Ended) else _NOTHING
     state, ends_at = _instance_after(array.job, under_way, event, at)
     return AttemptRecord(
-        array.job.key, position, under_way.attempt, under_way.started_at, at, outcome, usage.cpu_s, usage.max_rss_kib, state, ends_at, under_way.environment
+        array.job.key,
+        position,
+        under_way.attempt,
+        under_way.started_at,
+        at,
+        outcome,
+        usage.cpu_s,
+        usage.max_rss_kib,
+        state,
+        ends_at,
+        under_way.environment,
+        under_way.instance_id,
     )
 
 
 def _instance_after(job: Job, under_way: UnderWay, event: ProviderEvent, at: Instant) -> tuple[InstanceState, Instant | None]:
     """The instance of an attempt that has ended: gone, stopped or kept until its own end (design, section 6)."""
-    gone = isinstance(event, Lost | Refused) or under_way.stopping is not None
-    if gone or job.lifetime.on_complete is OnComplete.TERMINATE or (isinstance(event, Ended) and event.how.why == "ttl"):
+    if isinstance(event, Lost | Refused):
         return InstanceState.TERMINATED, None
+    ending = under_way.stopping is not None or (isinstance(event, Ended) and event.how.why in ("ttl", "interrupted"))
+    if ending or job.lifetime.on_complete is OnComplete.TERMINATE:
+        # EC2 tells when an instance is gone that one child had to itself; what several share goes on
+        return InstanceState.SHUTTING_DOWN if job.fleet is not None and not job.fleet.options.shared else InstanceState.TERMINATED, None
     ends_at = deadline(job.lifetime, under_way.started_at or at, at, extended_to=under_way.ends_at)
     return state_of(Status.SUCCEEDED, job.lifetime.on_complete, ends_at=ends_at, now=at), ends_at

@@ -10,11 +10,12 @@ from spawn.domain import control
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.dependencies import Dependency, DependencyType, Target
 from spawn.domain.errors import Conflict, InvalidField, NotFound
+from spawn.domain.fleets import Fleet
 from spawn.domain.ids import ArrayKey, AttemptId, JobId, new_job_id
 from spawn.domain.instances import OnComplete
 from spawn.domain.instants import Instant, later, to_datetime
 from spawn.domain.jobs import Job
-from spawn.domain.queues import DEFAULT_QUEUE, may_submit
+from spawn.domain.queues import DEFAULT_QUEUE, EC2, EC2_PLACE, LOCAL, ec2_environment, ec2_queue, may_submit
 from spawn.domain.states import NOT_STARTED, UNDER_WAY, Status
 from spawn.engine.records import InstanceEnd, KeptInstance
 from spawn.engine.state import EngineState
@@ -39,18 +40,42 @@ class Changed:
     skipped: Mapping[str, tuple[int, ...]]
 
 
-def submit(state: EngineState, submission: Submission, depends_on: tuple[Dependency, ...], *, draw_key: Callable[[], ArrayKey] = random_key) -> Submitted:
-    """Take a job: all of it is checked before anything is kept. With `dry_run` nothing is kept."""
+def submit(
+    state: EngineState,
+    submission: Submission,
+    depends_on: tuple[Dependency, ...],
+    *,
+    fleet: Fleet | None = None,
+    admit: Callable[[Job], None] | None = None,
+    draw_key: Callable[[], ArrayKey] = random_key,
+) -> Submitted:
+    """Take a job: all of it is checked before anything is kept. With `dry_run` nothing is kept.
+
+    `fleet`: where it runs on EC2; `admit` then hears of the job before it is taken, since its provider needs more than the store keeps.
+    """
     may_submit(state.catalog.queues[DEFAULT_QUEUE])
     targets = targets_of(state, depends_on)
     _refuse_unknown(depends_on, targets)
-    around = Surroundings(capacity=state.provider.capacity(), features=state.provider.features(), targets=targets)
+    provider = state.providers[LOCAL if fleet is None else EC2]
+    around = Surroundings(capacity=provider.capacity(), features=provider.features(), targets=targets, fleet=fleet)
     job, notes = make_job(submission, depends_on, around, job=_new_id(state, submission), key=free_key(state, draw_key), at=state.now)
     state.adopt_dependencies(job)
     _refuse_failed_children(state, job)
     if not submission.dry_run:
+        if fleet is not None:
+            _open_ec2(state)
+        if admit is not None:
+            admit(job)
         take(state, job, targets, max_concurrent=submission.max_concurrent)
     return Submitted(job=job, notes=notes)
+
+
+def _open_ec2(state: EngineState) -> None:
+    """Make the queue of arrays on EC2, with its compute environment, unless they are there."""
+    if EC2_PLACE not in state.catalog.environments:
+        state.put(ec2_environment())
+    if EC2_PLACE not in state.catalog.queues:
+        state.put(ec2_queue())
 
 
 def in_sequence(submission: Submission) -> tuple[Dependency, ...]:
@@ -88,7 +113,7 @@ def cancel(state: EngineState, job: JobId, positions: Sequence[int] | None, *, r
         return _would(array, positions, NOT_STARTED | {Status.STARTING})
     change = control.cancel(state.book, array, positions, reason=reason, at=state.now, pending_waits=pending_waits)
     if change.call_back:
-        state.acts.append(lambda: state.provider.drop(change.call_back))
+        state.acts.append(lambda: state.provider_of(array.job).drop(change.call_back))
     return Changed(job=array.job, positions=change.positions, skipped=change.skipped)
 
 
@@ -102,7 +127,7 @@ def terminate(state: EngineState, job: JobId, positions: Sequence[int] | None, *
     change = control.terminate(state.book, array, positions, reason=reason, at=state.now)
     if change.stop:
         grace = array.job.grace.total_seconds() if grace_s is None else grace_s
-        state.acts.append(lambda: state.provider.stop(change.stop, grace_s=grace))
+        state.acts.append(lambda: state.provider_of(array.job).stop(change.stop, grace_s=grace))
     if kept:
         state.end_instances(array, kept)
     ended = {position for position, _ in kept}
@@ -156,8 +181,10 @@ def _move_ends(state: EngineState, array: ArrayJob, live: Sequence[int], kept: S
         array.mark(position, ends_at=ends_at)
     state.batch.instances += [InstanceEnd(AttemptId(key, k.position, k.attempt), k.state, ends_at) for k in kept]
     attempts = [AttemptId(key, position, array.under_way[position].attempt) for position in live]
+    if array.job.fleet is not None:  # nothing but the instance itself knows when it ends
+        attempts += [AttemptId(key, k.position, k.attempt) for k in kept]
     if attempts:
-        state.acts.append(lambda: state.provider.extend(attempts, ends_at))
+        state.acts.append(lambda: state.provider_of(array.job).extend(attempts, ends_at))
 
 
 def limit(state: EngineState, job: JobId, max_concurrent: int | None) -> Job:
@@ -166,7 +193,7 @@ def limit(state: EngineState, job: JobId, max_concurrent: int | None) -> Job:
         raise InvalidField("max_concurrent", f"{max_concurrent} is not 1 or more")
     array = _known(state, job)
     array.max_concurrent, array.dirty = max_concurrent, True
-    state.acts.append(lambda: state.provider.limit(array.job.key, max_concurrent))
+    state.acts.append(lambda: state.provider_of(array.job).limit(array.job.key, max_concurrent))
     return array.job
 
 
@@ -180,7 +207,7 @@ def remove(state: EngineState, job: JobId, *, dry_run: bool) -> Changed:
     if kept := len(state.store.kept_instances(key=array.job.key)):
         raise Conflict(f"{job} still has {kept} instance{'s' if kept > 1 else ''}: `spawn terminate {job}` ends them")
     if not dry_run:
-        directory = state.provider.directory(array.job)
+        directory = state.provider_of(array.job).directory(array.job)
         state.batch.removed.append((array, directory))
         state.book.forget(array)
         state.discard(directory)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from spawn.domain.errors import IllegalMove, SpawnError, StoreUnavailable
+from spawn.domain.queues import LOCAL
 from spawn.engine.ports import Clock, Provider, Store
 from spawn.engine.state import EngineState
 
@@ -26,11 +27,13 @@ WATCH_PROVIDER_S = 5.0
 class Engine:
     """Owns all state, in one thread. Any other thread gets at it through `call`."""
 
-    def __init__(self, *, store: Store, provider: Provider, clock: Clock) -> None:
+    def __init__(self, *, store: Store, provider: Provider, clock: Clock, elsewhere: Mapping[str, Provider] | None = None) -> None:
+        """`provider` is this machine's; those of other places go by their names."""
         self.store = store
         self.provider = provider
+        self.providers: dict[str, Provider] = {LOCAL: provider, **(elsewhere or {})}
         self.clock = clock
-        self.state = EngineState(store=store, provider=provider)
+        self.state = EngineState(store=store, providers=self.providers)
         self._commands: deque[tuple[Callable[[EngineState], Any], Future[Any]]] = deque()
         self._wake = threading.Event()
         self._closing = False
@@ -124,7 +127,7 @@ class Engine:
         for future, _, refusal in answers:
             future.set_exception(refusal if refusal is not None and not isinstance(refusal, StoreUnavailable) else reason)
         self._refuse_waiting(reason)
-        self.state = EngineState(store=self.store, provider=self.provider)
+        self.state = EngineState(store=self.store, providers=self.providers)
 
     def _refuse_waiting(self, reason: SpawnError) -> None:
         while self._commands:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from spawn.domain.ids import AttemptId
 from spawn.domain.instants import Instant
+from spawn.domain.states import InstanceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class EndKind(NamedTuple):
 
     code: int | None
     signal: int | None
-    why: str | None  #: None, timeout, ttl, stopped, oom, completed
+    why: str | None  #: None, timeout, ttl, stopped, oom, completed, interrupted
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +77,27 @@ class Lost:
 
     attempt: AttemptId
     at: Instant
+    why: str | None = None  #: what is known of how it died: `never checked in`, EC2's state reason
+    market: bool = False  #: the spot market took its instance back
+
+
+@dataclass(frozen=True, slots=True)
+class Launched:
+    """An instance was launched for the attempt; a provider whose instances have names of their own tells so before Started."""
+
+    attempt: AttemptId
+    at: Instant
+    instance_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceChanged:
+    """The instance of an attempt, under way or ended, took another state."""
+
+    attempt: AttemptId
+    at: Instant
+    instance_id: str
+    state: InstanceState
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +107,7 @@ class AllLost:
     at: Instant
 
 
-ProviderEvent = Started | Completed | Ended | Refused | Dropped | Lost | AllLost
+ProviderEvent = Started | Completed | Ended | Refused | Dropped | Lost | AllLost | Launched | InstanceChanged
 
 
 class News(NamedTuple):

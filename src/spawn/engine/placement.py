@@ -18,7 +18,7 @@ from spawn.domain.instants import Instant, later
 from spawn.domain.jobs import Job
 from spawn.domain.placement import limited_reason, obstacle
 from spawn.domain.policies import SchedulingPolicy
-from spawn.domain.queues import INSUFFICIENT_CAPACITY, ComputeEnvironment, JobQueue
+from spawn.domain.queues import INSUFFICIENT_CAPACITY, LOCAL, ComputeEnvironment, JobQueue, provider_of
 from spawn.domain.scheduling import Capacity, Load, Standing
 from spawn.domain.states import Status
 from spawn.engine.lines import NOBODY, Lines, Owner, consumables_of, shares_in
@@ -99,14 +99,22 @@ class Scheduler:
 
     # --- a round ------------------------------------------------------------------------------------------------------
 
-    def place(self, catalog: Catalog, host: Capacity, now: Instant) -> list[Start]:
-        """Move to STARTING what is to be handed over now."""
+    def place(self, catalog: Catalog, hosts: Mapping[str, Capacity], now: Instant) -> list[Start]:
+        """Move to STARTING what is to be handed over now to the providers that take something, each of this capacity."""
         self._catch_up(catalog)
         self._short = {}
-        if not self._lines:
+        starts: list[Start] = []
+        for provider, host in hosts.items():
+            if self._lines:
+                starts += self._place_at(provider, host, catalog, now)
+        return starts
+
+    def _place_at(self, provider: str, host: Capacity, catalog: Catalog, now: Instant) -> list[Start]:
+        waiting = [line for line in self._lines.waiting(self._standing(catalog)) if provider_of(line.queue) == provider]
+        if not waiting:
             return []
-        done: Round = dispatch(self._lines.waiting(self._standing(catalog)), self._busy(catalog), host, catalog, self._usage(catalog, now))
-        self._short = done.short
+        done: Round = dispatch(waiting, self._busy(catalog, provider), host, catalog, self._usage(catalog, now))
+        self._short = {**self._short, **done.short}
         starts: list[Start] = []
         for placement in done.placements:
             array = self._book.by_key[placement.key]
@@ -229,9 +237,9 @@ class Scheduler:
                 yield job.batch.share
 
     def load_of(self, catalog: Catalog, host: Capacity) -> Load:
-        """What everything under way takes."""
+        """What everything under way on this machine takes."""
         self._catch_up(catalog)
-        return Load.of(self._busy(catalog), host)
+        return Load.of(self._busy(catalog, LOCAL), host)
 
     def consumption(self, catalog: Catalog) -> Mapping[str, int]:
         """How much attempts under way have of each consumable resource that they will give back."""
@@ -240,9 +248,9 @@ class Scheduler:
         return {name: count for name, count in taken.items() if name in resources and resources[name].consumption is Consumption.REPLENISHABLE}
 
     def occupancy(self, catalog: Catalog) -> Occupancy:
-        """What runs and waits at this moment, and what that takes."""
+        """What runs and waits on this machine at this moment, and what that takes."""
         self._catch_up(catalog)
-        busy = self._busy(catalog)
+        busy = self._busy(catalog, LOCAL)
         return Occupancy(
             running=sum(s.running for s in busy),
             waiting=self._lines.count_waiting() + sum(s.starting for s in busy),
@@ -260,9 +268,10 @@ class Scheduler:
             self._standings.pop(key, None)
             self._lines.note(array, catalog)
 
-    def _busy(self, catalog: Catalog) -> list[Standing]:
+    def _busy(self, catalog: Catalog, provider: str | None = None) -> list[Standing]:
+        """The arrays of which something is under way, at one provider or at all."""
         standing = self._standing(catalog)
-        return [standing(array) for array in self._lines.busy.values()]
+        return [standing(array) for array in self._lines.busy.values() if provider is None or provider_of(array.job.queue) == provider]
 
     def _standing(self, catalog: Catalog) -> Callable[[ArrayJob], Standing]:
         known = self._standings

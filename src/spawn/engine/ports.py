@@ -14,6 +14,7 @@ from spawn.domain.dependencies import Target
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.outcomes import OutcomeKind
 from spawn.domain.queues import ComputeEnvironment
 from spawn.domain.scheduling import Capacity
 from spawn.domain.states import Status
@@ -71,7 +72,13 @@ class Provider(Protocol):
         """Delete a forgotten array's files in the background and call `done` from any thread. What is gone already counts as deleted."""
 
     def directory(self, job: Job) -> str:
-        """Where the files of a job are."""
+        """Where the files of a job are on this machine."""
+
+    def owns(self, directory: str) -> bool:
+        """Whether a directory is one of its jobs'."""
+
+    def why(self, key: ArrayKey) -> Mapping[str, int]:
+        """Sentences why attempts that it was handed have not begun, and of how many that is so. Any thread."""
 
     def close(self, *, terminate: bool, grace_s: float) -> None:
         """Let go of the other side; with `terminate` stop what runs there, and it."""
@@ -83,8 +90,8 @@ class Store(Protocol):
     def commit(self, batch: Batch) -> None:
         """Write all or nothing; raise StoreUnavailable with the reason, and then nothing is written."""
 
-    def place(self) -> str | None:
-        """Up to where the provider's news is in the store."""
+    def places(self) -> dict[str, str]:
+        """Up to where the news of each provider is in the store, by the provider's name."""
 
     def active(self) -> list[ArrayJob]:
         """All arrays that have not settled, loaded, oldest first; not yet linked to what they depend on."""
@@ -168,8 +175,11 @@ class Records(Protocol):
     def rows(self, key: ArrayKey) -> Iterator[tuple[int, ChildRecord]]:
         """The rows of the children that have moved by themselves, by position."""
 
-    def lost_positions(self, key: ArrayKey) -> list[int]:
-        """Failed children whose latest attempt was lost."""
+    def ended_positions(self, key: ArrayKey, kind: OutcomeKind) -> list[int]:
+        """Failed children whose latest attempt ended in this way."""
+
+    def by_instance(self, instance_id: str) -> list[AttemptId]:
+        """The attempts that ran on an instance with a name of its own, under way or ended."""
 
     def read(self, query: str, parameters: Sequence[object] | dict[str, object] = ()) -> list[Any]:
         """All rows of a query named in store/queries.sql."""

@@ -32,6 +32,7 @@ class AttemptRecord(NamedTuple):
     instance: InstanceState
     instance_ends_at: Instant | None
     environment: str = LOCAL_ENVIRONMENT
+    instance_id: str | None = None  #: where instances have names of their own
 
 
 class LateExit(NamedTuple):
@@ -70,7 +71,7 @@ class Batch:
     late: list[LateExit]
     instances: list[InstanceEnd]
     removed: list[tuple[ArrayJob, str]]  #: forgotten arrays, and the directories of their files
-    place: str | None
+    places: dict[str, str]  #: up to where the news of a provider is written down, by its name
     definitions: list[JobDefinition] = field(default_factory=list)  #: revisions registered, or changed since
     resources: list[Resource] = field(default_factory=list)  #: queues, environments and so on that are new or changed
     resources_removed: list[Resource] = field(default_factory=list)
@@ -81,11 +82,11 @@ class Batch:
     @classmethod
     def empty(cls) -> Batch:
         """Nothing to write."""
-        return cls([], [], [], [], [], [], None)
+        return cls([], [], [], [], [], [], {})
 
     def is_empty(self) -> bool:
         """Whether there is nothing to write."""
-        return self.place is None and not any(getattr(self, part.name) for part in fields(self))
+        return not any(getattr(self, part.name) for part in fields(self))
 
 
 class KeptInstance(NamedTuple):

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from spawn.domain.arrays import ArrayJob
-from spawn.domain.book import JobBook
 from spawn.domain.catalog import Catalog
 from spawn.domain.ids import AttemptId
 from spawn.engine.ports import Provider
 
 
-def hand_over_again(book: JobBook, catalog: Catalog, provider: Provider) -> None:
+def hand_over_again(arrays: Iterable[ArrayJob], catalog: Catalog, provider: Provider) -> None:
     """Start, drop, extend and stop as the store says; what the provider knows already it passes over."""
-    for array in book.by_key.values():
+    for array in arrays:
         if array.under_way:
             _hand_over(array, catalog, provider)
 

@@ -16,10 +16,10 @@ from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.outcomes import Outcome
 from spawn.domain.placement import CANCELED_BY_LIMIT
-from spawn.domain.queues import INSUFFICIENT_CAPACITY, JobQueue
+from spawn.domain.queues import EC2, INSUFFICIENT_CAPACITY, LOCAL, JobQueue
 from spawn.domain.states import SETTLED, InstanceState, Status
 from spawn.engine.attempts import outcome_of, record_of
-from spawn.engine.news import AllLost, Dropped, Ended, Lost, ProviderEvent, Started
+from spawn.engine.news import AllLost, Dropped, Ended, InstanceChanged, Launched, Lost, ProviderEvent, Started
 from spawn.engine.placement import Occupancy, Scheduler, Start
 from spawn.engine.ports import Provider, Store
 from spawn.engine.records import AttemptRecord, Batch, InstanceEnd, LateExit
@@ -29,9 +29,9 @@ from spawn.engine.resuming import hand_over_again
 class EngineState:
     """Belongs to one thread. Made from the store alone: the first start and the start after a crash are the same."""
 
-    def __init__(self, *, store: Store, provider: Provider) -> None:
+    def __init__(self, *, store: Store, providers: Mapping[str, Provider]) -> None:
         self.store = store
-        self.provider = provider
+        self.providers = providers
         self.book = JobBook()
         self.now = Instant(0)
         self.batch = Batch.empty()
@@ -41,8 +41,8 @@ class EngineState:
         self.acts: list[Callable[[], None]] = []
         self._gone: deque[str] = deque()  #: directories deleted by other threads
         self._loaded = False
-        self._acted = True
-        self._place: str | None = None
+        self._acted: dict[str, bool] = {}  #: by provider, whether it knows all that it is to know
+        self._places: dict[str, str] = {}
         self._next_end: Instant | None = None
         self._next_limit: Instant | None = None
         self._id_second, self._ids = 0.0, 0
@@ -59,20 +59,33 @@ class EngineState:
         while self._gone:
             self.store.forget_trash(self._gone.popleft())
 
+    @property
+    def provider(self) -> Provider:
+        """The one of this machine."""
+        return self.providers[LOCAL]
+
+    def provider_of(self, job: Job) -> Provider:
+        """Who makes the attempts of a job run."""
+        return self.providers[LOCAL if job.fleet is None else EC2]
+
     def take_news(self) -> bool:
-        """Apply what the provider tells; True when there is more than fits in one turn."""
-        news = self.provider.news(self._place)
-        for event in news.events:
-            self._apply(event)
+        """Apply what the providers tell; True when there is more than fits in one turn."""
+        more = False
+        for name, provider in self.providers.items():
+            news = provider.news(self._places.get(name))
+            for event in news.events:
+                self._apply(event)
+            if news.place is not None and news.place != self._places.get(name):
+                self.batch.places[name] = news.place
+            more |= news.more
         self._call_back_halted()
-        if news.place != self._place:
-            self.batch.place = news.place
-        return news.more
+        return more
 
     def hand_over(self) -> None:
         """Move to STARTING what the provider is to run next; it hears of it after the commit. Cancel what was at the head of its queue for too long."""
         host = self.provider.capacity()
-        self.starts = [] if self.provider.holds_back() is not None else self.scheduler.place(self.catalog, host, self.now)
+        free = {name: provider.capacity() for name, provider in self.providers.items() if provider.holds_back() is None}
+        self.starts = self.scheduler.place(self.catalog, free, self.now)
         for resource in self.scheduler.used_up(self.starts, self.catalog):
             self.put(resource)
         late = self.scheduler.overdue(self.catalog, host, self.now)
@@ -92,29 +105,39 @@ class EngineState:
             self.store.commit(batch)
         self.scheduler.written(self.catalog)
         self.book.written()
-        if batch.place is not None:
-            self._place = batch.place
+        self._places.update(batch.places)
         if batch.instances or batch.attempts or batch.removed:
             self._next_end = self.store.next_instance_end()
 
     def act(self, wake: Callable[[], None]) -> None:
-        """Tell the provider what has been written down."""
-        if self.provider.connect(wake) or not self._acted:
-            self._acted = False
-            hand_over_again(self.book, self.catalog, self.provider)
-        else:
-            self._acted = False
-            for array, attempts, environment in self.starts:
-                self.provider.start(array, attempts, environment)
+        """Tell the providers what has been written down. What one of them does not take keeps the others from nothing; it is raised at the end."""
+        refused: Exception | None = None
+        for name, provider in self.providers.items():
+            try:
+                self._start(name, provider, wake)
+            except Exception as error:
+                refused = error
         while self.acts:  # what fails stays, and is done when the provider is back
             self.acts[0]()
             del self.acts[0]
-        if self.batch.place is not None:
-            self.provider.acknowledge(self.batch.place)
+        if refused is not None:
+            raise refused
         for array in self.book.evict_settled():
             self.scheduler.forget(array)
-            self.provider.forget(array.job.key)
-        self._acted = True
+            self.provider_of(array.job).forget(array.job.key)
+
+    def _start(self, name: str, provider: Provider, wake: Callable[[], None]) -> None:
+        again = provider.connect(wake) or not self._acted.get(name, False)
+        self._acted[name] = False
+        if again:
+            hand_over_again([array for array in self.book.by_key.values() if self.provider_of(array.job) is provider], self.catalog, provider)
+        else:
+            for array, attempts, environment in self.starts:
+                if self.provider_of(array.job) is provider:
+                    provider.start(array, attempts, environment)
+        if name in self.batch.places:
+            provider.acknowledge(self.batch.places[name])
+        self._acted[name] = True
 
     # --- news ---------------------------------------------------------------------------------------------------------
 
@@ -123,6 +146,9 @@ class EngineState:
             self._lose_everything(event.at)
             return
         attempt = event.attempt
+        if isinstance(event, InstanceChanged):
+            self._instance_changed(event)
+            return
         found = self.book.find(attempt)
         if found is None:
             if isinstance(event, Ended):
@@ -130,6 +156,9 @@ class EngineState:
                 self.batch.late.append(LateExit(attempt, 128 + signal if code is None and signal is not None else code, signal, event.usage))
             return
         array, under_way = found
+        if isinstance(event, Launched):
+            self.book.launched(attempt, event.instance_id)
+            return
         if isinstance(event, Started):
             self.book.started(attempt, event.at)
             return
@@ -137,7 +166,7 @@ class EngineState:
             self.book.dropped(attempt, event.at)
             self.scheduler.ended(array, event.at, None, self.catalog)
             return
-        outcome = outcome_of(event, under_way, attempt.instance_id, array.job)
+        outcome = outcome_of(event, under_way, under_way.instance_id or attempt.instance_id, array.job)
         self._record_end(event, array, attempt, outcome)
 
     def _record_end(self, event: ProviderEvent, array: ArrayJob, attempt: AttemptId, outcome: Outcome) -> None:
@@ -148,6 +177,16 @@ class EngineState:
         self.batch.attempts.append(record)
         self.scheduler.ended(array, event.at, under_way.started_at, self.catalog)
 
+    def _instance_changed(self, event: InstanceChanged) -> None:
+        """Note what became of an instance after its attempt; while one is under way its status says it."""
+        attempt = event.attempt
+        if self.book.find(attempt) is not None:
+            self.book.launched(attempt, event.instance_id)
+            return
+        kept = {(k.position, k.attempt): k.ends_at for k in self.store.kept_instances(key=attempt.key)}
+        ends_at = kept.get((attempt.position, attempt.attempt)) if event.state in (InstanceState.RUNNING, InstanceState.STOPPED) else None
+        self.batch.instances.append(InstanceEnd(attempt, event.state, ends_at))
+
     def _settle_instance(self, array: ArrayJob, attempt: AttemptId, record: AttemptRecord) -> AttemptRecord:
         """Have the provider end what an array's instances would otherwise be kept for; another attempt gets an instance of its own."""
         again = array.status_of(attempt.position) not in SETTLED
@@ -156,7 +195,7 @@ class EngineState:
         if again:
             record = record._replace(instance=InstanceState.TERMINATED, instance_ends_at=None)
             # after `spored complete --status failure` the process may go on: two attempts of one index must not
-            self.acts.append(partial(self.provider.stop, [attempt], grace_s=array.job.grace.total_seconds()))
+            self.acts.append(partial(self.provider_of(array.job).stop, [attempt], grace_s=array.job.grace.total_seconds()))
         if record.instance is not InstanceState.RUNNING:
             self.release(array, [(attempt.position, attempt.attempt)], keep_files=record.instance is InstanceState.STOPPED)
         return record
@@ -166,10 +205,10 @@ class EngineState:
             array = self.book.halted.pop()
             waiting = [AttemptId(array.job.key, position, u.attempt) for position, u in array.under_way.items() if u.started_at is None]
             if waiting:
-                self.acts.append(partial(self.provider.drop, waiting))
+                self.acts.append(partial(self.provider_of(array.job).drop, waiting))
 
     def _lose_everything(self, at: Instant) -> None:
-        for array in list(self.book.by_key.values()):
+        for array in [array for array in self.book.by_key.values() if array.job.fleet is None]:
             for position, under_way in list(array.under_way.items()):
                 attempt = AttemptId(array.job.key, position, under_way.attempt)
                 self._record_end(Lost(attempt, at), array, attempt, Outcome.lost(attempt.instance_id))
@@ -190,7 +229,7 @@ class EngineState:
 
     def release(self, array: ArrayJob, attempts: Collection[tuple[int, int]], *, keep_files: bool) -> None:
         """Have the provider end these instances after the commit."""
-        self.acts.append(partial(self.provider.release, array.job, list(attempts), keep_files=keep_files))
+        self.acts.append(partial(self.provider_of(array.job).release, array.job, list(attempts), keep_files=keep_files))
 
     def end_instances(self, array: ArrayJob, attempts: Iterable[tuple[int, int]]) -> None:
         """Terminate instances that outlived their attempts."""
@@ -229,12 +268,11 @@ class EngineState:
             if array.count(Status.SUBMITTED) or array.count(Status.PENDING):
                 self.book.admit(array, statuses=self.whole_statuses(array, forgotten=Status.SUCCEEDED), at=self.now, resumed=_has_been_released(array))
         self.scheduler.load(self.store.share_uses(), self.store.heads(), self.catalog)
-        self._place = self.store.place()
+        self._places = self.store.places()
         self._next_end = self.store.next_instance_end()
         for directory in self.store.trash():
             self.discard(directory)
         self._loaded = True
-        self._acted = False
 
     def put(self, resource: Resource) -> None:
         """Make a queue, compute environment, policy or consumable resource, or put it in the place of the one of its name."""
@@ -284,7 +322,8 @@ class EngineState:
 
     def discard(self, directory: str) -> None:
         """Have a forgotten array's files deleted after the commit, off this thread."""
-        self.acts.append(partial(self.provider.discard, directory, self._gone.append))
+        owner = next((one for one in self.providers.values() if one.owns(directory)), self.provider)
+        self.acts.append(partial(owner.discard, directory, self._gone.append))
 
 
 def _has_been_released(array: ArrayJob) -> bool:

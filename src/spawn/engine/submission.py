@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from typing import Final
+
+import msgspec
 
 from spawn.domain.dependencies import Dependency, Target, parse_depends_on, resolve
 from spawn.domain.durations import format_duration
 from spawn.domain.errors import InvalidField, UsageError
+from spawn.domain.fleets import DEFAULT_TTL, Fleet, FleetOptions
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.indexes import IndexSet
 from spawn.domain.instances import KEPT, Lifetime, OnComplete
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Demand, Job, Work
 from spawn.domain.quantities import parse_share
+from spawn.domain.queues import DEFAULT_QUEUE, EC2, EC2_PLACE, LOCAL
 from spawn.domain.retries import RetryStrategy, parse_retry_rule
 from spawn.domain.scheduling import Capacity
 from spawn.domain.submission_rules import check_launch_name, check_own_tags
@@ -61,6 +65,10 @@ class Submission:
     compat_env: bool = True
     umask: int | None = None
     grace_s: float | None = None
+    provider: str = LOCAL
+    no_ttl: bool = False
+    idle_s: float | None = None
+    access: Mapping[str, str] = field(default_factory=dict, repr=False)
     dry_run: bool = False
 
 
@@ -71,6 +79,7 @@ class Surroundings:
     capacity: Capacity
     features: Mapping[str, str | None]
     targets: Mapping[JobId, Target]
+    fleet: Fleet | None = None  #: where it runs on EC2
 
 
 def dependencies_of(submission: Submission) -> tuple[Dependency, ...]:
@@ -90,20 +99,20 @@ def make_job(
     indexes = None if submission.indexes is None else IndexSet.parse(submission.indexes)[0]
     waits = resolve(depends_on, targets=around.targets, indexes=indexes, accept_failed=False)
     demand = _demand(submission, around.capacity)
-    private_tmp, notes = _private_tmp(submission, around.features)
-    if submission.memory_mib and (why := around.features["memory_limit"]):
+    private_tmp, notes = _private_tmp(submission, around.features) if around.fleet is None else (False, ())
+    if around.fleet is None and submission.memory_mib and (why := around.features["memory_limit"]):
         notes += (f"--memory is used for placement, but not enforced: {why}",)
     made = Job(
         id=job,
         key=key,
-        name=_name(submission),
-        queue="default",
+        name=name_of(submission),
+        queue=DEFAULT_QUEUE if around.fleet is None else EC2_PLACE,
         indexes=indexes,
-        work=_work(submission, private_tmp),
+        work=_work(submission, private_tmp, elsewhere=around.fleet is not None),
         demand=demand,
         retry=RetryStrategy.for_launch(retries=submission.retries, rules=tuple(parse_retry_rule(text) for text in submission.retry_on)),
         timeout=_seconds("--timeout", submission.timeout_s),
-        lifetime=_lifetime(submission),
+        lifetime=lifetime_of(submission),
         grace=timedelta(seconds=GRACE_S if submission.grace_s is None else submission.grace_s),
         max_failures=None if submission.max_failures is None else parse_share(submission.max_failures),
         tags=_tags(submission),
@@ -111,6 +120,7 @@ def make_job(
         waits=waits,
         cloud=submission.cloud,
         created_at=at,
+        fleet=around.fleet,
     )
     return made, notes
 
@@ -134,7 +144,8 @@ def _check_plain_values(submission: Submission) -> None:
         raise UsageError("a path, script or command holds a NUL character, which no process can be given")
 
 
-def _name(submission: Submission) -> str:
+def name_of(submission: Submission) -> str:
+    """What the job is called: the name given, or one made from its command."""
     if submission.name is not None:
         check_launch_name(submission.name)
         return submission.name
@@ -149,7 +160,8 @@ def _tags(submission: Submission) -> dict[str, str]:
     return dict(submission.tags)
 
 
-def _work(submission: Submission, private_tmp: bool) -> Work:
+def _work(submission: Submission, private_tmp: bool, *, elsewhere: bool) -> Work:
+    """`elsewhere`: it runs on another machine, to which nothing of this shell's environment or directories goes that was not named."""
     if submission.script is not None and not submission.script.startswith("#!"):
         raise InvalidField("--user-data", "the script has no '#!' line: begin it with one, such as #!/bin/bash")
     if submission.script is not None and submission.command is not None:
@@ -160,7 +172,7 @@ def _work(submission: Submission, private_tmp: bool) -> Work:
     return Work(
         script=script,
         command=submission.command,
-        environment={**submission.environment, **submission.env},
+        environment=dict(submission.env) if elsewhere else {**submission.environment, **submission.env},
         given=tuple(submission.env),
         workdir=submission.workdir or "/",
         private_tmp=private_tmp,
@@ -196,11 +208,34 @@ def _demand(submission: Submission, capacity: Capacity) -> Demand:
     return demand
 
 
-def _lifetime(submission: Submission) -> Lifetime:
+def lifetime_of(submission: Submission) -> Lifetime:
+    """When its instances end. On EC2 there is a TTL unless `no_ttl` says otherwise, and no end without one; here a kept one ends a day after its attempt."""
     default = OnComplete.TERMINATE if submission.command is not None else OnComplete.NONE
-    on_complete = default if submission.on_complete is None else OnComplete.parse(submission.on_complete)
-    ttl = _seconds("--ttl", submission.ttl_s)
-    return Lifetime(ttl=ttl, idle=None if ttl else KEPT, on_complete=on_complete)
+    on_complete = default if submission.on_complete is None else OnComplete.parse(_on_complete(submission))
+    ttl, idle = _seconds("--ttl", submission.ttl_s), _seconds("--idle-timeout", submission.idle_s)
+    if submission.provider != EC2:
+        return Lifetime(ttl=ttl, idle=idle or (None if ttl else KEPT), on_complete=on_complete)
+    if submission.no_ttl and ttl is not None:
+        raise UsageError("--ttl and --no-ttl were both given: give one of them")
+    return Lifetime(ttl=None if submission.no_ttl else ttl or DEFAULT_TTL, idle=idle, on_complete=on_complete)
+
+
+def _on_complete(submission: Submission) -> str:
+    """`hibernate` is a way to stop that only EC2 knows; the fleet's options tell."""
+    hibernates = submission.provider == EC2 and submission.on_complete == "hibernate"
+    return OnComplete.STOP.value if hibernates else submission.on_complete or ""
+
+
+def fleet_options(submission: Submission) -> FleetOptions:
+    """What the `cloud` members of a submission ask of EC2; raises InvalidField for an unknown one or a wrong type."""
+    known = {f.name for f in fields(FleetOptions)} - {"hibernate"}
+    if unknown := sorted(set(submission.cloud) - known):
+        raise InvalidField("cloud", f"'{unknown[0][:60]}' is not known: {', '.join(sorted(known))}")
+    try:
+        options = msgspec.convert(dict(submission.cloud), FleetOptions, strict=True)
+    except msgspec.ValidationError as error:
+        raise InvalidField("cloud", str(error)) from error
+    return replace(options, hibernate=submission.on_complete == "hibernate")
 
 
 def _seconds(field_name: str, seconds: float | None) -> timedelta | None:

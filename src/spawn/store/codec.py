@@ -160,4 +160,5 @@ def attempt_row(record: AttemptRecord) -> tuple[object, ...]:
         record.instance.value,
         record.instance_ends_at,
         record.environment,
+        record.instance_id,
     )

@@ -49,7 +49,7 @@ class MemoryStore:
         self.attempts: dict[tuple[ArrayKey, int, int], AttemptRecord] = {}
         self._jobs: dict[ArrayKey, _Kept] = {}
         self._trash: set[str] = set()
-        self._place: str | None = None
+        self._places: dict[str, str] = {}
         self._catalog = Catalog()
         self._definitions: dict[tuple[str, int], JobDefinition] = {}
         self._uses: dict[tuple[str, str], tuple[float, Instant]] = {}
@@ -67,6 +67,8 @@ class MemoryStore:
             self._note_late(late.attempt.key, late.attempt.position, late.attempt.attempt, late.code, late.signal)
         for attempt, state, ends_at in batch.instances:
             place = (attempt.key, attempt.position, attempt.attempt)
+            if place not in self.attempts:
+                continue
             self.attempts[place] = self.attempts[place]._replace(instance=state, instance_ends_at=ends_at)
         for array, directory in batch.removed:
             self._remove(array.job.key, directory)
@@ -88,7 +90,7 @@ class MemoryStore:
                 self._heads.pop(queue, None)
             else:
                 self._heads[queue] = head
-        self._place = batch.place or self._place
+        self._places.update(batch.places)
 
     def _keep(self, array: ArrayJob) -> None:
         before = self._jobs.get(array.job.key)
@@ -146,9 +148,9 @@ class MemoryStore:
         """Directories of forgotten arrays that are still to be deleted."""
         return sorted(self._trash)
 
-    def place(self) -> str | None:
-        """Up to where the provider's news is in the store."""
-        return self._place
+    def places(self) -> dict[str, str]:
+        """Up to where the news of each provider is in the store, by the provider's name."""
+        return dict(self._places)
 
     def active(self) -> list[ArrayJob]:
         """All arrays that have not settled, loaded, oldest first."""

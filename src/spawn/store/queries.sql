@@ -14,14 +14,14 @@ WHERE key = :key;
 
 -- save_child --
 -- Write the row of a child that has moved by itself
-INSERT OR REPLACE INTO child (key, position, status, attempt, round_start, reason, started_at, stopped_at, ends_at, environment)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT OR REPLACE INTO child (key, position, status, attempt, round_start, reason, started_at, stopped_at, ends_at, environment, losses, instance_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- insert_attempt --
 -- Keep an attempt that has ended; a second end of the same attempt is late news and changes nothing
 INSERT OR IGNORE INTO attempt (key, position, attempt, started_at, stopped_at, kind, exit_code, signal, status_reason, reason, message, cpu_s, max_rss_kib,
-                               instance, instance_ends_at, environment)
-VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+                               instance, instance_ends_at, environment, instance_id)
+VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- record_late_exit --
 -- Note how the process of an attempt ended that was settled before: recorded, changing nothing else
@@ -37,9 +37,9 @@ UPDATE attempt SET instance = ?, instance_ends_at = ? WHERE key = ? AND position
 -- Keep a fact about the store itself
 INSERT OR REPLACE INTO meta (name, value) VALUES (?, ?);
 
--- get_meta --
--- A fact about the store itself
-SELECT value FROM meta WHERE name = ?;
+-- metas --
+-- Facts about the store itself whose names begin alike
+SELECT name, value FROM meta WHERE name LIKE :prefix;
 
 -- delete_attempts --
 -- Forget the attempts of a job
@@ -107,18 +107,18 @@ SELECT (SELECT count(*) FROM job WHERE NOT settled), (SELECT count(*) FROM job);
 
 -- children --
 -- The rows of a job's children, by position
-SELECT position, status, attempt, round_start, reason, started_at, stopped_at, ends_at, environment FROM child WHERE key = ? ORDER BY position;
+SELECT position, status, attempt, round_start, reason, started_at, stopped_at, ends_at, environment, losses, instance_id FROM child WHERE key = ? ORDER BY position;
 
 -- members --
 -- The rows of a job's children with how the latest attempt of each ended
 SELECT c.position, c.status, c.attempt, c.reason, c.started_at, c.stopped_at, c.ends_at, a.kind, a.exit_code, a.status_reason, a.reason, a.instance,
-       a.instance_ends_at, a.stopped_at
+       a.instance_ends_at, a.stopped_at, coalesce(c.instance_id, a.instance_id) AS instance_id
 FROM child c LEFT JOIN attempt a ON a.key = c.key AND a.position = c.position AND a.attempt = c.attempt
 WHERE c.key = :key AND c.position BETWEEN :low AND :high ORDER BY c.position;
 
 -- attempts_of --
 -- Every attempt that has ended of the children at some positions
-SELECT position, attempt, started_at, stopped_at, kind, exit_code, signal, status_reason, reason, message, cpu_s, max_rss_kib, instance, instance_ends_at
+SELECT position, attempt, started_at, stopped_at, kind, exit_code, signal, status_reason, reason, message, cpu_s, max_rss_kib, instance, instance_ends_at, instance_id
 FROM attempt WHERE key = :key AND position BETWEEN :low AND :high ORDER BY position, attempt;
 
 -- failures --
@@ -131,10 +131,15 @@ WHERE c.key = ? AND c.status = 6 ORDER BY c.position;
 -- How many attempts each moved child has had
 SELECT position, attempt FROM child WHERE key = ?;
 
--- lost_positions --
--- Failed children whose latest attempt was lost
+-- ended_positions --
+-- Failed children whose latest attempt ended in this way
 SELECT c.position FROM child c JOIN attempt a ON a.key = c.key AND a.position = c.position AND a.attempt = c.attempt
-WHERE c.key = ? AND c.status = 6 AND a.kind = 'lost' ORDER BY c.position;
+WHERE c.key = ? AND c.status = 6 AND a.kind = ? ORDER BY c.position;
+
+-- by_instance --
+-- The attempts that ran on an instance with a name of its own, under way or ended
+SELECT key, position, attempt FROM child WHERE instance_id = :id UNION SELECT key, position, attempt FROM attempt WHERE instance_id = :id
+ORDER BY key, position, attempt;
 
 -- lost_count --
 -- How many failed children were lost

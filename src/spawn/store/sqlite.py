@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.catalog import Catalog
@@ -15,8 +15,9 @@ from spawn.domain.children import ChildRecord
 from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
 from spawn.domain.errors import StoreUnavailable
-from spawn.domain.ids import ArrayKey, JobId
+from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
+from spawn.domain.outcomes import OutcomeKind
 from spawn.domain.states import InstanceState, Status
 from spawn.engine.records import Batch, Head, JobRow, KeptInstance
 from spawn.store.codec import (
@@ -36,6 +37,8 @@ from spawn.store.codec import (
 )
 from spawn.store.named import queries
 from spawn.store.opening import Readers, connect, explain, migrate, require_room
+
+_PLACE: Final = "place:"
 
 
 class SqliteStore:
@@ -127,8 +130,8 @@ class SqliteStore:
             run(q["forget_share_use"], owner) if use is None else run(q["save_share_use"], (*owner, use.amount, use.at))
         for queue, head in batch.heads.items():
             run(q["forget_head"], (queue,)) if head is None else run(q["save_head"], (queue, key_number(head.key), *head[1:]))
-        if batch.place is not None:
-            run(q["set_meta"], ("place", batch.place))
+        for provider, place in batch.places.items():
+            run(q["set_meta"], (_PLACE + provider, place))
 
     def _remove(self, key: int, directory: str) -> None:
         for query in ("delete_attempts", "delete_children", "delete_job"):
@@ -146,10 +149,9 @@ class SqliteStore:
         """Directories of forgotten arrays that are still to be deleted."""
         return [path for (path,) in self.read("trash")]
 
-    def place(self) -> str | None:
-        """Up to where the provider's news is in the store."""
-        found = self.read("get_meta", ("place",))
-        return found[0][0] if found else None
+    def places(self) -> dict[str, str]:
+        """Up to where the news of each provider is in the store, by the provider's name."""
+        return {name.removeprefix(_PLACE): place for name, place in self.read("metas", {"prefix": f"{_PLACE}%"})}
 
     def active(self) -> list[ArrayJob]:
         """All arrays that have not settled, loaded, oldest first."""
@@ -246,9 +248,13 @@ class SqliteStore:
             if all(job.job.tags.get(name) == value for name, value in tags.items()):
                 yield job
 
-    def lost_positions(self, key: ArrayKey) -> list[int]:
-        """Failed children whose latest attempt was lost."""
-        return [position for (position,) in self.read("lost_positions", (key_number(key),))]
+    def ended_positions(self, key: ArrayKey, kind: OutcomeKind) -> list[int]:
+        """Failed children whose latest attempt ended in this way."""
+        return [position for (position,) in self.read("ended_positions", (key_number(key), kind.value))]
+
+    def by_instance(self, instance_id: str) -> list[AttemptId]:
+        """The attempts that ran on an instance with a name of its own."""
+        return [AttemptId(key_text(key), position, attempt) for key, position, attempt in self.read("by_instance", {"id": instance_id})]
 
     # --- instances ----------------------------------------------------------------------------------------------------
 

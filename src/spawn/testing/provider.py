@@ -101,5 +101,13 @@ class ScriptedProvider:
         """A directory that does not exist."""
         return f"/nowhere/{job.id}"
 
+    def owns(self, directory: str) -> bool:
+        """Whether `directory` made it up."""
+        return directory.startswith("/nowhere/")
+
+    def why(self, key: ArrayKey) -> Mapping[str, int]:
+        """Nothing keeps anything from beginning."""
+        return {}
+
     def close(self, *, terminate: bool, grace_s: float) -> None:
         """Nothing to let go of."""

@@ -9,6 +9,7 @@ from spawn.domain.errors import NotFound, UsageError
 from spawn.domain.ids import AttemptId, JobId
 from spawn.domain.indexes import STATE_WORDS, IndexSet
 from spawn.domain.jobs import Job
+from spawn.domain.outcomes import OutcomeKind
 from spawn.domain.states import Status
 from spawn.engine.ports import Records
 from spawn.engine.records import JobRow
@@ -132,7 +133,7 @@ class References:
 
     def _in_state(self, row: JobRow, word: str) -> list[int]:
         if word == "@lost":
-            return self.records.lost_positions(row.job.key)
+            return self.records.ended_positions(row.job.key, OutcomeKind.LOST)
         statuses = _WORDS.get(word)
         if statuses is None:
             raise UsageError(f"'{word}' is not a state word: use one of {', '.join(sorted(STATE_WORDS))}")

@@ -208,6 +208,14 @@ class LocalProvider:
         """Where the files of a job are."""
         return str(self.files.directory(job))
 
+    def owns(self, directory: str) -> bool:
+        """Whether a directory is below that of all arrays."""
+        return Path(directory).is_relative_to(self.files.arrays)
+
+    def why(self, key: ArrayKey) -> Mapping[str, int]:
+        """What was handed over begins as soon as a slot is free."""
+        return {}
+
     def discard(self, directory: str, done: Callable[[str], object]) -> None:
         """Delete a forgotten array's files in the background."""
 

@@ -13,6 +13,7 @@ from spawn.api.aws.doors import Door
 from spawn.domain.jobs import Job
 from spawn.domain.listing import check_describe
 from spawn.domain.placement import obstacle
+from spawn.domain.queues import provider_of
 
 
 def operations(door: Door) -> dict[str, Handler]:
@@ -30,4 +31,4 @@ def describe_jobs(door: Door, caller: Caller, asked: Mapping[str, Any]) -> Mappi
 def obstacles(door: Door) -> Callable[[Job], str | None]:
     """What keeps a RUNNABLE job from ever running, as things are now; the catalog is read at most once."""
     catalog = cache(door.records.catalog)
-    return lambda job: obstacle(job, catalog(), door.engine.provider.capacity())
+    return lambda job: obstacle(job, catalog(), door.engine.providers[provider_of(job.queue)].capacity())
