@@ -5,9 +5,11 @@ from datetime import timedelta
 
 import pytest
 
+from spawn.domain.catalog import Catalog
 from spawn.domain.errors import Conflict, InvalidField, NotFound
 from spawn.domain.queues import (
     REASONS,
+    RUNTIMES,
     SERVICE_REASONS,
     Health,
     JobQueue,
@@ -153,3 +155,7 @@ def test_a_first_come_queue_cannot_get_a_policy_and_a_fair_one_cannot_lose_it() 
         QUEUE.with_policy("halves")
     with pytest.raises(Conflict, match="cannot lose"):
         fair.with_policy(None)
+
+
+def test_how_attempts_run_in_an_environment_that_was_deleted_nobody_knows() -> None:
+    assert Catalog().environment("was-podman").runtime not in RUNTIMES

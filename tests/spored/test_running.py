@@ -382,3 +382,11 @@ def test_what_the_driver_says_is_what_the_schema_says(runner: Runner) -> None:
     runner.send({"op": "forget", "key": key})
     for line in runner.said:
         hold("engine_line", line)
+
+
+def test_what_was_placed_in_an_environment_that_is_gone_never_runs_as_a_process(runner: Runner) -> None:
+    key = runner.array(size=1)
+    attempt = runner.begin(key, 0, runtime="gone", compute_environment="boxes")[0]
+    assert "runtime must be one of" in runner.event(attempt, "refused")["reason"]
+    runner.begin(key, 0)
+    assert list(runner.of(attempt)) == ["refused"]

@@ -11,6 +11,7 @@ from spawn.domain.errors import Conflict, InvalidField, NotFound
 from spawn.domain.policies import SchedulingPolicy
 from spawn.domain.queues import (
     DEFAULT_QUEUE,
+    GONE,
     LOCAL_ENVIRONMENT,
     ComputeEnvironment,
     Health,
@@ -98,8 +99,8 @@ class Catalog:
         return found
 
     def environment(self, name: str) -> ComputeEnvironment:
-        """The environment of a name; one that was deleted while attempts ran in it counts as this machine under that name."""
-        return self.environments.get(name) or replace(local_environment(), name=name)
+        """The environment of a name. Of one that was deleted nobody knows how attempts run in it: those that have not begun are refused."""
+        return self.environments.get(name) or replace(local_environment(), name=name, runtime=GONE)
 
 
 def check_new(catalog: Catalog, resource: Resource) -> None:

@@ -39,6 +39,9 @@ PROCESS: Final = "process"
 RUNTIMES: Final = (PROCESS, "docker", "podman")
 """Runtimes that a compute environment can be tagged with."""
 
+GONE: Final = "gone"
+"""The runtime of compute environments that were deleted while attempts were placed in them: no runner knows it."""
+
 QUEUE_DELETED: Final = "JobQueue deleted"
 """Status reason of jobs whose queue was deleted under them (spec 2.8)."""
 
