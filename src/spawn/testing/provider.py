@@ -6,6 +6,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from spawn.domain.arrays import ArrayJob
+from spawn.domain.hindrances import Hindrance
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
@@ -105,7 +106,7 @@ class ScriptedProvider:
         """Whether `directory` made it up."""
         return directory.startswith("/nowhere/")
 
-    def why(self, key: ArrayKey) -> Mapping[str, int]:
+    def why(self, key: ArrayKey) -> Mapping[Hindrance, int]:
         """Nothing keeps anything from beginning."""
         return {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 class Ending(Enum):
@@ -37,11 +37,14 @@ class Machine:
     role: str | None  #: of that profile
     key_name: str | None
     private_ip: str
+    public_ip: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
 
 
 class Machines(Protocol):
-    """Makes machines run. Called from any thread; no call waits for a machine to boot or to end."""
+    """Makes machines run. Called from any thread; no call waits for a machine to boot or to end.
+
+    Machines that have a console offer `console(instance_id) -> bytes` besides: all that one has written there, also after its end."""
 
     def boot(self, machine: Machine) -> None:
         """Power it on, the first time or after `stop`. Running already: nothing."""
@@ -57,6 +60,17 @@ class Machines(Protocol):
 
     def close(self) -> None:
         """Cut every machine off and remove what they left."""
+
+
+@runtime_checkable
+class Ticking(Protocol):
+    """Machines that do things by the laboratory's clock, when that is a ManualClock, offer this besides."""
+
+    def due(self) -> float | None:
+        """When there is something to do next, in seconds since the epoch; None: nothing."""
+
+    def tick(self, now: float) -> None:
+        """Do all that is due by then. It may ask the laboratory; again at the same time: nothing."""
 
 
 class Hypervisor(Protocol):
