@@ -6,6 +6,7 @@ import sys
 
 from spored.errors import USAGE, SporedError
 
+ON_INSTANCE = ("instance", "extend", "config", "shell")
 HELP = """\
 spored runs attempts of job arrays on this machine, and is the voice of a running script.
 
@@ -13,6 +14,13 @@ In a script:
   spored complete --status success|failure [--message TEXT]
                                     say how it went, before the script ends
   spored status [-o tsv|json]       index, size, array, attempt, and the time left
+
+On an instance on EC2, in a script or logged in:
+  spored status [-o tsv|json]       what runs, how its uploads go, and when the instance ends
+  spored extend DURATION            let the instance end DURATION from now (90s, 30m, 2h, 1d12h)
+  spored config [KEY[=VALUE]]       show or change on-complete, idle-timeout, upload-interval
+  spored shell [INDEX] [-- CMD ...]
+                                    a shell, or CMD, where an attempt runs or ran
 
 For the engine:
   spored run --directory DIR [--idle-exit SECONDS]
@@ -24,6 +32,10 @@ For the engine:
   spored container --runner DIR --remove ATTEMPT
                                     remove what is left of a container
 
+For the launch of an instance:
+  spored instance install           write /etc/systemd/system/spored.service and start it
+  spored instance run               do what /etc/spored/launch.json says
+
   spored version
   spored --help
 """
@@ -31,9 +43,11 @@ For the engine:
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and say its exit code. Errors are one sentence on stderr."""
-    words = sys.argv[1:] if arguments is None else arguments
+    if arguments is None:
+        # the __main__ that zipapp writes passes nothing on of what this returns
+        sys.exit(main(sys.argv[1:]))
     try:
-        return _dispatch(words)
+        return _dispatch(arguments)
     except SporedError as error:
         print(f"spored: {error}", file=sys.stderr)
         return error.exit_code
@@ -69,9 +83,17 @@ def _dispatch(words: list[str]) -> int:
         from spored.enter import enter
 
         return enter(rest)
+    if command == "instance":
+        from spored.instance.starting import instance
+
+        return instance(rest)
+    if command in ON_INSTANCE:
+        from spored.instance import verbs
+
+        return {"extend": verbs.extend, "config": verbs.config, "shell": verbs.shell}[command](rest)
     from spored.options import unknown
 
-    raise unknown("command", command, ["complete", "status", "run", "enter", "container", "version"])
+    raise unknown("command", command, ["complete", "status", "run", "enter", "container", "version", *ON_INSTANCE])
 
 
 def _run(words: list[str]) -> int:

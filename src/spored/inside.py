@@ -32,6 +32,10 @@ def complete(words: list[str]) -> int:
 
 def status(words: list[str]) -> int:
     """Print who this attempt is and how much time it has: a name, a tab and a value a line, or one JSON object."""
+    if (not os.environ.get("SPAWN_ATTEMPT_ID") and os.path.isdir("/var/lib/spored")) or "--root" in words:
+        from spored.instance.verbs import status as status_of_instance
+
+        return status_of_instance(words)
     options, rest = parse(words, {"-o": True, "--output": True})
     form = options.get("-o", options.get("--output", "tsv"))
     if rest:
@@ -41,13 +45,24 @@ def status(words: list[str]) -> int:
     answer = _declined(_ask("status"))
     import json
 
+    fields: tuple[str, ...] = _FIELDS
+    if _is_on_instance():
+        from spored.instance.verbs import beside_runner
+
+        answer.update(beside_runner(answer))
+        fields += ("last_upload", "unsent")
     if form == "json":
-        print(json.dumps({"schema_version": 1, **{name: answer[name] for name in _FIELDS}}))
+        print(json.dumps({"schema_version": 1, **{name: answer[name] for name in fields}}))
         return 0
-    for name in _FIELDS:
+    for name in fields:
         if answer[name] is not None:
             print(f"{name}\t{answer[name]}")
     return 0
+
+
+def _is_on_instance() -> bool:
+    """Whether the runner of this attempt is that of an instance on EC2, beside whose directory its agent listens."""
+    return os.path.exists(os.path.join(os.path.dirname(os.environ["SPAWN_RUNNER"]), "agent.sock"))
 
 
 def _ask(op: str, members: str = "") -> bytes:

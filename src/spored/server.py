@@ -8,7 +8,7 @@ import select
 import socket
 from typing import Any, Callable
 
-from spored.address import socket_address
+from spored.address import SOCKET, socket_address
 from spored.home import log
 from spored.loop import Loop
 
@@ -90,21 +90,21 @@ class Connection:
 
 
 class Server:
-    """Listens in the runner's directory. `hear` gets every line with the connection it came on."""
+    """Listens in a directory. `hear` gets every line with the connection it came on."""
 
-    def __init__(self, loop: Loop, directory: str, hear: Callable[[Connection, bytes], None]) -> None:
+    def __init__(self, loop: Loop, directory: str, hear: Callable[[Connection, bytes], None], *, name: str = SOCKET) -> None:
         self._loop = loop
         self.hear = hear
         self.engine: Connection | None = None
         self._writers: set[Connection] = set()
         self._connections: set[Connection] = set()
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-        self._path = os.path.join(directory, "runner.sock")
+        self._path = os.path.join(directory, name)
         try:
             os.unlink(self._path)
         except FileNotFoundError:
             pass
-        address, fd = socket_address(directory)
+        address, fd = socket_address(directory, name)
         mask = os.umask(0o177)
         try:
             self._listener.bind(address)

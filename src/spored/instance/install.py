@@ -1,0 +1,82 @@
+"""`spored instance install`: the systemd unit that keeps the agent running, and a `spored` for those who log in."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+import sys
+
+from spored.errors import UNAVAILABLE, SporedError
+from spored.home import this_program
+from spored.instance.config import read_launch
+from spored.instance.places import Places
+
+_UNIT = """\
+[Unit]
+Description=spored: runs this instance's part of a job array, records it, and ends the instance
+Wants=network-online.target
+After=network-online.target
+StartLimitIntervalSec=0
+
+[Service]
+ExecStart={command}
+Restart=always
+RestartSec=2
+# the agent alone is told to end, and ends what it runs; after a crash of the agent what runs goes on, and the next agent finds it
+KillMode=process
+TimeoutStopSec=180
+# one attempt that runs out of memory must not end the others
+OOMPolicy=continue
+Delegate=yes
+TasksMax=infinity
+StandardOutput=journal+console
+StandardError=journal+console
+
+[Install]
+WantedBy=multi-user.target
+"""
+
+
+def install(places: Places) -> int:
+    """Write the unit and start it. Again: the same, with what is there now. SporedError when the launch is not understood or systemd does not obey."""
+    read_launch(places.launch)
+    words = [sys.executable, "-IS", this_program()]
+    flags = [] if places.root == "/" else ["--root", places.root]
+    command = " ".join(_unit_word(word) for word in [*words, "instance", "run", *flags])
+    try:
+        _write(places.unit, _UNIT.format(command=command), 0o644)
+        _write(places.command, f'#!/bin/sh\nexec {" ".join(map(shlex.quote, words))} "$@"\n', 0o755)
+        _write(places.profile, f'PATH="$PATH:{os.path.dirname(places.command)}"\n', 0o644)
+    except OSError as error:
+        raise SporedError(f"{error.filename} cannot be written: {error.strerror}", UNAVAILABLE) from error
+    for call in (["daemon-reload"], ["enable", "spored.service"], ["start", "--no-block", "spored.service"]):
+        _systemctl(call)
+    return 0
+
+
+def _unit_word(word: str) -> str:
+    """A word as a unit file has it."""
+    return (
+        '"' + word.replace("\\", "\\\\").replace('"', '\\"').replace("%", "%%").replace("$", "$$") + '"'
+        if not word.isascii() or set(word) & set(' "\\%$')
+        else word
+    )
+
+
+def _write(path: str, text: str, mode: int) -> None:
+    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+    os.rename(path + ".new", path)
+
+
+def _systemctl(words: list[str]) -> None:
+    try:
+        done = subprocess.run(["systemctl", *words], stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    except OSError as error:
+        raise SporedError(f"systemctl cannot be run: {error.strerror}", UNAVAILABLE) from error
+    if done.returncode:
+        said = done.stderr.decode("utf-8", "replace").strip()[:300]
+        raise SporedError(f"systemctl {' '.join(words)} failed with exit code {done.returncode}: {said}", UNAVAILABLE)
