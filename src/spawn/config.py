@@ -20,6 +20,8 @@ LAUNCH_SETTINGS: Final[dict[str, Kind]] = {
     "array": "text",
     "name": "text",
     "ttl": "text",
+    "no-ttl": "flag",
+    "idle-timeout": "text",
     "timeout": "text",
     "grace": "text",
     "on-complete": "text",
@@ -38,16 +40,34 @@ LAUNCH_SETTINGS: Final[dict[str, Kind]] = {
     "sequential": "flag",
     "provider": "text",
     "instance-type": "text",
+    "instance-types": "list",
+    "region": "list",
     "spot": "flag",
     "spot-max-price": "text",
+    "on-demand-fallback": "flag",
+    "spot-retries": "text",
     "ami": "text",
-    "region": "text",
+    "volume-size": "text",
+    "subnet-id": "list",
+    "security-group-id": "list",
     "iam-policy": "list",
+    "instance-profile": "text",
     "key-name": "text",
+    "instances": "text",
+    "per-instance": "text",
+    "distribute": "text",
+    "bucket": "text",
+    "budget": "text",
+    "confirm-above": "text",
+    "yes": "flag",
+    "rehearse": "flag",
 }
 """The flags of `spawn launch` that a file, the environment or a script may set: `[launch]` in files, `SPAWN_…` in the environment."""
 
-ENGINE_SETTINGS: Final[dict[str, Kind]] = {"cpus": "text", "memory": "text", "idle-exit": "text"}
+_EXCLUSIVE: Final = {"ttl": "no-ttl", "no-ttl": "ttl"}
+"""Settings of which the one that is nearer to the command line takes the other's place."""
+
+ENGINE_SETTINGS: Final[dict[str, Kind]] = {"cpus": "text", "memory": "text", "idle-exit": "text", "ec2-poll": "text"}
 """What the engine may use: `[engine]` in the user's file only, `SPAWN_ENGINE_…` in the environment. One engine serves every project."""
 
 PROJECT_FILE: Final = "spawn.toml"
@@ -116,6 +136,8 @@ def launch_settings(*, script: Settings, cwd: Path | None) -> Settings:
         from_environment("SPAWN_", LAUNCH_SETTINGS),
     ):
         for key, setting in layer.items():
+            if (other := _EXCLUSIVE.get(key)) is not None and other not in layer and setting.value is not False:
+                merged.pop(other, None)
             merged[key] = _joined(merged.get(key), setting) if LAUNCH_SETTINGS[key] == "table" else setting
     return merged
 
@@ -201,6 +223,8 @@ def _value(value: object, kind: Kind, origin: str) -> Value:
         raise ConfigurationError(f"{origin}: expected a text or a number, not {value!r}")
     if kind == "table" and isinstance(value, dict) and all(isinstance(item, (str, int, float)) for item in value.values()):
         return [f"{key}={item}" for key, item in value.items()]
+    if kind == "list" and isinstance(value, str):
+        return [value]
     if isinstance(value, list) and all(isinstance(item, str) for item in value):
         return list(value)
     raise ConfigurationError(f"{origin}: expected a list of texts{' or a table' if kind == 'table' else ''}, not {value!r}")

@@ -43,6 +43,12 @@ def idle_exit() -> timedelta:
     return IDLE_EXIT if setting is None else parse_duration(str(setting.value), field=setting.origin)
 
 
+def ec2_poll_s() -> float | None:
+    """How often EC2 and the buckets are looked at while something changes there, in seconds; None: the user says nothing about it."""
+    setting = engine_settings().get("ec2-poll")
+    return None if setting is None else parse_duration(str(setting.value), field=setting.origin).total_seconds()
+
+
 def existing_place(path: str) -> str | None:
     """The directory below /tmp that is there now and that a path is in, or is; None when there is none."""
     if not path.startswith("/tmp/") or "\0" in path:

@@ -113,7 +113,7 @@ def test_a_selection_has_no_limit() -> None:
 
 
 def test_the_state_words_are_those_of_the_documents() -> None:
-    assert set(STATE_WORDS) == {"@failed", "@lost", "@running", "@succeeded", "@pending"}
+    assert set(STATE_WORDS) == {"@failed", "@lost", "@interrupted", "@running", "@succeeded", "@pending"}
 
 
 @pytest.mark.parametrize(

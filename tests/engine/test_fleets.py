@@ -147,16 +147,18 @@ def test_an_instance_is_shutting_down_until_ec2_says_that_it_is_gone(engine: Dri
     assert engine.attempts(job, 0)[0]["instance"] == "terminated"
 
 
-def test_a_kept_instance_that_is_stopped_keeps_its_end_and_one_that_is_gone_has_none(engine: Driven) -> None:
+def test_the_engine_leaves_the_end_of_a_kept_instance_to_others_and_stays_until_it_has_come(engine: Driven) -> None:
     job = launch(engine, 1, on_complete="none", ttl_s=3600.0)
-    tell(engine, Started(attempt(engine, job), engine.clock.now()))
-    tell(engine, Ended(attempt(engine, job), engine.clock.now(), EndKind(0, None, None), Usage()))
-    (end,) = (row["instance_ends_at"] for row in engine.attempts(job, 0))
-    assert end is not None
-    tell(engine, InstanceChanged(attempt(engine, job), engine.clock.now(), "i-1", InstanceState.STOPPED))
-    assert [(row["instance"], row["instance_ends_at"]) for row in engine.attempts(job, 0)] == [("stopped", end)]
-    tell(engine, InstanceChanged(attempt(engine, job), engine.clock.now(), "i-1", InstanceState.TERMINATED))
+    one = attempt(engine, job)
+    tell(engine, Started(one, engine.clock.now()), Ended(one, engine.clock.now(), EndKind(0, None, None), Usage()))
+    tell(engine, InstanceChanged(one, engine.clock.now(), "i-1", InstanceState.STOPPED))
+    assert [(row["instance"], row["instance_ends_at"]) for row in engine.attempts(job, 0)] == [("stopped", None)]
+    engine.later(2 * 3600)
+    assert not engine.cloud.released
+    assert not engine.engine.state.is_idle()
+    tell(engine, InstanceChanged(one, engine.clock.now(), "i-1", InstanceState.TERMINATED))
     assert [(row["instance"], row["instance_ends_at"]) for row in engine.attempts(job, 0)] == [("terminated", None)]
+    assert engine.engine.state.is_idle()
 
 
 def test_extending_tells_also_the_instances_that_outlived_their_attempts(engine: Driven) -> None:
@@ -166,6 +168,40 @@ def test_extending_tells_also_the_instances_that_outlived_their_attempts(engine:
     engine.do(lambda state: commands.extend(state, job, None, ttl_s=7200, dry_run=False))
     engine.engine.turn()
     assert {one for one, _ in engine.cloud.extended} == {attempt(engine, job), attempt(engine, job, 1)}
+
+
+def test_what_a_shutdown_ended_that_nobody_here_asked_for_is_lost_and_not_failed(engine: Driven) -> None:
+    job = launch(engine, 2, retry_on=("lost",), retries=1)
+    tell(engine, Launched(attempt(engine, job), engine.clock.now(), "i-0123456789abcdef0"), Started(attempt(engine, job), engine.clock.now()))
+    tell(engine, Ended(attempt(engine, job), engine.clock.now(), EndKind(143, None, "stopped"), Usage()))
+    (row,) = engine.attempts(job, 0)
+    assert (row["kind"], row["status_reason"]) == ("lost", "Host EC2 (instance i-0123456789abcdef0) terminated.")
+    assert attempt(engine, job, number=2) in engine.cloud.started
+    tell(engine, Started(attempt(engine, job, 1), engine.clock.now()))
+    engine.do(lambda state: commands.terminate(state, job, [1], reason="enough", grace_s=None, dry_run=False))
+    tell(engine, Ended(attempt(engine, job, 1), engine.clock.now(), EndKind(143, None, "stopped"), Usage()))
+    assert [(row["kind"], row["status_reason"]) for row in engine.attempts(job, 1)] == [("stopped", "enough")]
+
+
+def test_what_could_not_be_kept_of_an_attempt_is_told_with_its_end(engine: Driven) -> None:
+    job = launch(engine, 2, ttl_s=60.0)
+    tell(engine, *(Started(attempt(engine, job, position), engine.clock.now()) for position in range(2)))
+    lacks = "not all that it left could be kept: the end of its log missing"
+    tell(engine, Ended(attempt(engine, job), engine.clock.now(), EndKind(137, None, "ttl"), Usage(), lacks))
+    tell(engine, Ended(attempt(engine, job, 1), engine.clock.now(), EndKind(0, None, None), Usage(), lacks))
+    assert kinds(engine, job, 0) == ["expired"]
+    assert kinds(engine, job, 1) == ["succeeded"]
+    assert engine.attempts(job, 0)[0]["status_reason"].endswith(f"reached the end of its TTL of 1m; {lacks}")
+    assert engine.attempts(job, 1)[0]["status_reason"] == f"Essential container in task exited; {lacks}"
+
+
+def test_no_instance_is_extended_by_more_than_it_can_schedule(engine: Driven) -> None:
+    job = launch(engine, 2, on_complete="none", ttl_s=3600.0)
+    tell(engine, Started(attempt(engine, job), engine.clock.now()))
+    with pytest.raises(UsageError, match="400 days is longer than a year: an instance cannot schedule its end so far ahead"):
+        engine.do(lambda state: commands.extend(state, job, None, ttl_s=400 * 86_400, dry_run=False))
+    engine.engine.turn()
+    assert engine.cloud.extended == []
 
 
 def test_when_this_machines_runner_is_lost_nothing_on_ec2_is(engine: Driven) -> None:
@@ -211,5 +247,15 @@ def test_wrong_options_are_refused_by_their_names(cloud: dict[str, object], name
 
 
 def test_options_come_as_they_were_given() -> None:
-    options = fleet_options(Submission(command=("true",), provider="ec2", cloud={"instance_types": ["c7i.large"], "spot": True}, on_complete="hibernate"))
-    assert (options.instance_types, options.spot, options.hibernate) == (("c7i.large",), True, True)
+    options = fleet_options(Submission(command=("true",), provider="ec2", cloud={"instance_types": ["c7i.large"]}, on_complete="hibernate"))
+    assert (options.instance_types, options.spot, options.hibernate) == (("c7i.large",), False, True)
+
+
+def test_who_stops_an_instance_on_purpose_has_stopped_its_attempt_and_nobody_else_has(engine: Driven) -> None:
+    job = launch(engine, 2, retries=1)
+    both = [attempt(engine, job, position) for position in (0, 1)]
+    engine.do(lambda state: commands.expect_power_off(state, job, [0]))
+    tell(engine, *(Ended(one, engine.clock.now(), EndKind(None, 15, "stopped"), Usage()) for one in both))
+    assert kinds(engine, job, 0) == ["stopped"]
+    assert kinds(engine, job, 1) == ["lost"]
+    assert engine.statuses(job) == [Status.FAILED, Status.STARTING]

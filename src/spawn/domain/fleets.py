@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -19,6 +20,12 @@ DEFAULT_TYPE: Final = "t3.micro"
 
 DEFAULT_TTL: Final = timedelta(hours=4)
 """The TTL of launches on EC2 that name none and were not told `--no-ttl`."""
+
+LONGEST_LIFE: Final = timedelta(days=365)
+"""No instance can be asked to end later than this from now: `shutdown` cannot be scheduled much further ahead."""
+
+LARGEST_VOLUME: Final = 65_536
+"""GiB of the largest gp3 volume."""
 
 SPOT_RETRIES: Final = 5
 """How many spot losses a child is started again after, apart from `--retries`."""
@@ -39,11 +46,28 @@ ACCESS: Final = (
     "AWS_CA_BUNDLE",
     "AWS_ROLE_ARN",
     "AWS_WEB_IDENTITY_TOKEN_FILE",
+    "AWS_ROLE_SESSION_NAME",
+    "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+    "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN",
+    "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE",
     "AWS_ENDPOINT_URL",
+    "AWS_ENDPOINT_URL_EC2",
+    "AWS_ENDPOINT_URL_IAM",
+    "AWS_ENDPOINT_URL_S3",
+    "AWS_ENDPOINT_URL_SQS",
+    "AWS_ENDPOINT_URL_STS",
+    "AWS_ENDPOINT_URL_SSM",
+    "AWS_ENDPOINT_URL_PRICING",
+    "AWS_ENDPOINT_URL_SERVICE_QUOTAS",
+    "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+    "AWS_USE_FIPS_ENDPOINT",
+    "AWS_USE_DUALSTACK_ENDPOINT",
     "AWS_EC2_METADATA_DISABLED",
+    "AWS_EC2_METADATA_SERVICE_ENDPOINT",
     "HOME",
 )
-"""The variables of whoever launches by which botocore finds credentials, region and endpoint; the engine acts for that shell, not for the one that started it."""
+"""The variables of whoever launches by which botocore finds credentials, region and endpoint: the engine acts for that shell, not for its own."""
 
 
 class Market(Enum):
@@ -94,6 +118,8 @@ class FleetOptions:
         for name, value in (("--instances", self.instances), ("--per-instance", self.per_instance), ("--volume-size", self.volume_gib)):
             if value is not None and value < 1:
                 raise InvalidField(name, f"{value} is not 1 or more")
+        if self.volume_gib is not None and self.volume_gib > LARGEST_VOLUME:
+            raise InvalidField("--volume-size", f"{self.volume_gib} GiB is more than the {LARGEST_VOLUME} GiB that a volume of EC2 holds")
         if self.distribute is Distribution.DYNAMIC and self.instances is None:
             raise InvalidField("--distribute", "dynamic shares the indexes among fewer instances: say how many with --instances M")
         if self.per_instance is not None and self.instances is None:
@@ -107,6 +133,20 @@ class FleetOptions:
     def shared(self) -> bool:
         """Whether an instance may run several children."""
         return self.instances is not None
+
+
+def refuse_contradictions(cloud: Mapping[str, object], on_complete: str | None) -> None:
+    """Refuse what would have no effect, or could never be done, beside the rest: `cloud` has the names of FleetOptions that were asked for, and no others."""
+    if "spot_retries" in cloud and not cloud.get("spot"):
+        raise InvalidField("--spot-retries", "it counts losses to the spot market: add --spot")
+    if cloud.get("spot") and on_complete in ("stop", "hibernate"):
+        how = "stopped" if on_complete == "stop" else "hibernated"
+        raise InvalidField("--on-complete", f"a spot instance is launched once and cannot be {how}: use terminate or none, or leave out --spot")
+
+
+def is_burstable(type_name: str) -> bool:
+    """Whether instances of a type (t2, t3, t3a, t4g) have CPU credits, beyond which they cost more than their price, or are slowed down."""
+    return re.match(r"t[0-9]", type_name) is not None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +165,7 @@ class Offer:
     root_device: str
     on_demand: Price | None
     spot: Price | None
+    address_usd: float = 0.0  #: an hour of the public address that the subnet gives; 0: it gives none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,13 +213,14 @@ class InstanceFacts:
     checked_in_at: Instant | None = None  #: its agent's first word
     heard_at: Instant | None = None  #: its agent's last word
     ends_at: Instant | None = None  #: the end that its agent confirms
+    extended_to: Instant | None = None  #: the end that it was told last
     unsent: str | None = None  #: why its agent could not upload something
     attempts: tuple[AttemptId, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Life:
-    """An instance's time on the bill."""
+    """A stretch of an instance's time on the bill: an instance that was stopped and started again has several."""
 
     instance_id: str
     region: str
@@ -189,5 +231,7 @@ class Life:
     ended: Instant | None
     usd_per_hour: Price  #: what is really paid: the market's price where it is known
     positions: tuple[int, ...]  #: the children that it was launched for or ran
+    stopped: bool = False  #: nothing but its volume was kept, and paid for
+    address_usd: float = 0.0  #: an hour of its public address, which it keeps only while it runs
     volume_gib: int
     volume_usd_gib_month: float

@@ -25,7 +25,7 @@ from spawn.domain.ids import MAX_CHILDREN
 MAX_INDEX: Final = 2**31 - 1
 """The highest index: programs in every language read it as a signed 32-bit number."""
 
-STATE_WORDS: Final = frozenset({"@failed", "@lost", "@running", "@succeeded", "@pending"})
+STATE_WORDS: Final = frozenset({"@failed", "@lost", "@interrupted", "@running", "@succeeded", "@pending"})
 """Words that stand, in a selection, for the indexes which are in that state now."""
 
 _NUMBER = r"[0-9]+(?:_[0-9]+)*"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from spawn.domain.arrays import ArrayJob
@@ -28,7 +29,8 @@ def outcome_of(event: ProviderEvent, under_way: UnderWay, instance_id: str, job:
         case Lost():
             return Outcome.interrupted(instance_id) if event.market else Outcome.lost(instance_id, event.why)
         case Ended():
-            return _outcome_of_exit(event, under_way, instance_id, job)
+            found = _outcome_of_exit(event, under_way, instance_id, job)
+            return found if event.incomplete is None else replace(found, status_reason=f"{found.status_reason}; {event.incomplete}")
     return Outcome.lost(instance_id)
 
 
@@ -46,6 +48,8 @@ def _outcome_of_exit(event: Ended, under_way: UnderWay, instance_id: str, job: J
         case "oom":
             return Outcome.out_of_memory()
         case "stopped":
+            if under_way.stopping is None and job.fleet is not None:
+                return Outcome.lost(instance_id, "its instance was stopped or shut down while it ran")
             return Outcome.stopped(under_way.stopping or "Stopped", code=code, signal=signal)
     return Outcome.killed(signal) if signal is not None else Outcome.exited(code if code is not None else 1)
 
@@ -78,5 +82,8 @@ def _instance_after(job: Job, under_way: UnderWay, event: ProviderEvent, at: Ins
     if ending or job.lifetime.on_complete is OnComplete.TERMINATE:
         # EC2 tells when an instance is gone that one child had to itself; what several share goes on
         return InstanceState.SHUTTING_DOWN if job.fleet is not None and not job.fleet.options.shared else InstanceState.TERMINATED, None
+    if job.fleet is not None:
+        # it ends by its own hands, and may have been extended from inside: its provider tells when it is gone
+        return InstanceState.STOPPED if job.lifetime.on_complete is OnComplete.STOP else InstanceState.RUNNING, None
     ends_at = deadline(job.lifetime, under_way.started_at or at, at, extended_to=under_way.ends_at)
     return state_of(Status.SUCCEEDED, job.lifetime.on_complete, ends_at=ends_at, now=at), ends_at

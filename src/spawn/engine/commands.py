@@ -10,17 +10,17 @@ from spawn.domain import control
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.dependencies import Dependency, DependencyType, Target
 from spawn.domain.errors import Conflict, InvalidField, NotFound
-from spawn.domain.fleets import Fleet
+from spawn.domain.fleets import LONGEST_LIFE, Fleet
 from spawn.domain.ids import ArrayKey, AttemptId, JobId, new_job_id
 from spawn.domain.instances import OnComplete
 from spawn.domain.instants import Instant, later, to_datetime
 from spawn.domain.jobs import Job
-from spawn.domain.queues import DEFAULT_QUEUE, EC2, EC2_PLACE, LOCAL, ec2_environment, ec2_queue, may_submit
+from spawn.domain.queues import DEFAULT_QUEUE, EC2, LOCAL, may_submit
 from spawn.domain.states import NOT_STARTED, UNDER_WAY, Status
 from spawn.engine.records import InstanceEnd, KeptInstance
 from spawn.engine.state import EngineState
-from spawn.engine.submission import Submission, Surroundings, make_job
-from spawn.engine.taking import free_key, random_key, take, targets_of
+from spawn.engine.submission import LONGEST_S, Submission, Surroundings, make_job
+from spawn.engine.taking import free_key, open_ec2, random_key, take, targets_of
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,19 +63,11 @@ def submit(
     _refuse_failed_children(state, job)
     if not submission.dry_run:
         if fleet is not None:
-            _open_ec2(state)
+            open_ec2(state)
         if admit is not None:
             admit(job)
         take(state, job, targets, max_concurrent=submission.max_concurrent)
     return Submitted(job=job, notes=notes)
-
-
-def _open_ec2(state: EngineState) -> None:
-    """Make the queue of arrays on EC2, with its compute environment, unless they are there."""
-    if EC2_PLACE not in state.catalog.environments:
-        state.put(ec2_environment())
-    if EC2_PLACE not in state.catalog.queues:
-        state.put(ec2_queue())
 
 
 def in_sequence(submission: Submission) -> tuple[Dependency, ...]:
@@ -163,6 +155,10 @@ def extend(state: EngineState, job: JobId, positions: Sequence[int] | None, *, t
     if ttl_s <= 0:
         raise InvalidField("ttl", f"{ttl_s:g} s is not above 0")
     array = _known(state, job)
+    if ttl_s > LONGEST_S:
+        raise InvalidField("DURATION", f"{ttl_s / 86_400:g} days is longer than ten years")
+    if array.job.fleet is not None and ttl_s > LONGEST_LIFE.total_seconds():
+        raise InvalidField("DURATION", f"{ttl_s / 86_400:g} days is longer than a year: an instance cannot schedule its end so far ahead")
     ends_at = later(state.now, timedelta(seconds=ttl_s))
     wanted = range(array.size) if positions is None else positions
     kept = {k.position: k for k in state.store.kept_instances(key=array.job.key)}
@@ -179,12 +175,19 @@ def _move_ends(state: EngineState, array: ArrayJob, live: Sequence[int], kept: S
     key = array.job.key
     for position in live:
         array.mark(position, ends_at=ends_at)
-    state.batch.instances += [InstanceEnd(AttemptId(key, k.position, k.attempt), k.state, ends_at) for k in kept]
+    if array.job.fleet is None:
+        state.batch.instances += [InstanceEnd(AttemptId(key, k.position, k.attempt), k.state, ends_at) for k in kept]
     attempts = [AttemptId(key, position, array.under_way[position].attempt) for position in live]
     if array.job.fleet is not None:  # nothing but the instance itself knows when it ends
         attempts += [AttemptId(key, k.position, k.attempt) for k in kept]
     if attempts:
         state.acts.append(lambda: state.provider_of(array.job).extend(attempts, ends_at))
+
+
+def expect_power_off(state: EngineState, job: JobId, positions: Sequence[int]) -> None:
+    """Attempts under way of these children will end because their user stops their instances: neither lost nor to be run again."""
+    array = _known(state, job)
+    state.powered_off |= {AttemptId(array.job.key, position, array.under_way[position].attempt) for position in positions if position in array.under_way}
 
 
 def limit(state: EngineState, job: JobId, max_concurrent: int | None) -> Job:

@@ -5,10 +5,10 @@ Any thread; calls ask AWS and may take seconds, so none of them is made in the e
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Protocol
+from typing import Final, Protocol
 
 from spawn.domain.children import ChildRecord
 from spawn.domain.fleets import FleetOptions, InstanceFacts, Life, Plan
@@ -16,6 +16,9 @@ from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.engine.records import AttemptRecord
+
+LOOK_S: Final = 30.0
+"""How long it may take to see how instances stand, unless said otherwise."""
 
 Access = Mapping[str, str]
 """Variables named in `spawn.domain.fleets.ACCESS`, of whoever asks: secrets among them."""
@@ -57,6 +60,14 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Renewed:
+    """The account of an access, and the arrays that go on with it."""
+
+    account: str
+    arrays: tuple[JobId, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
     """An array as its bucket tells of it."""
 
@@ -75,8 +86,8 @@ class Fleets(Protocol):
     def admit(self, job: Job, access: Access) -> None:
         """Keep whose access an array is launched with; to be called before the engine takes the job. Again: the access is renewed."""
 
-    def renew(self, access: Access) -> None:
-        """Use this access from now on for the arrays of its account, where their own has expired."""
+    def renew(self, access: Access) -> Renewed:
+        """Use this access from now on for the arrays of its account whose own one AWS does not accept any more. Again: there is none left."""
 
     def lives(self, key: ArrayKey) -> Sequence[Life]:
         """The lives of all instances of an array so far, from what has been seen; asks nobody."""
@@ -84,8 +95,8 @@ class Fleets(Protocol):
     def instances(self, key: ArrayKey, positions: Collection[int] | None = None) -> Mapping[int, InstanceFacts]:
         """The latest instance of each child, as last seen, by position; asks nobody."""
 
-    def look(self, key: ArrayKey) -> None:
-        """Ask EC2 and the bucket now rather than at the next poll, and return when that has been read."""
+    def look(self, key: ArrayKey, within_s: float = LOOK_S) -> None:
+        """Ask EC2 and the bucket now rather than at the next poll, and return when that has been read; raise ProviderUnavailable when that takes longer."""
 
     def power(self, job: Job, positions: Collection[int], *, on: bool, hibernate: bool) -> Mapping[int, str]:
         """Start or stop the instances of these children; by position, why where it could not be done."""
@@ -96,8 +107,11 @@ class Fleets(Protocol):
     def fetch_outputs(self, job: Job, attempts: Collection[tuple[int, int]]) -> Mapping[int, str]:
         """Bring outputs to where they are on this machine, several at a time, and only what is not there yet; by position, why where that failed."""
 
-    def adopt(self, array: JobId, bucket: str | None, access: Access) -> Found:
-        """Read an array from its bucket (None: that of the account and region); raise NotFound when it is not there."""
+    def adopt(self, array: JobId, bucket: str | None, access: Access, *, check: Callable[[Job], object]) -> Found:
+        """Read an array from its bucket (None: that of the account and region), and follow what runs of it; raise NotFound when it is not there.
+
+        `check` is called with what was read before anything is followed; what it raises goes through.
+        """
 
     def sweep(self, access: Access, *, regions: Sequence[str], live: Collection[JobId], remove: bool, at: Instant) -> Sweep:
         """Look for what carries our tag and has outlived its end; with `remove` remove it. `live` arrays are left alone; no regions: all enabled ones."""

@@ -51,6 +51,13 @@ class Engine:
         self._wake.set()
         return future.result()
 
+    def tell(self, command: Callable[[EngineState], object]) -> None:
+        """Have a command run in the engine's thread, some time soon; what it answers or raises is nobody's. Nothing, when the engine has ended."""
+        with self._door:
+            if not self._ended:
+                self._commands.append((command, Future()))
+        self._wake.set()
+
     def retire_if(self, idle: Callable[[EngineState], bool]) -> bool:
         """Take no more commands, if `idle` says so in the engine's thread; whether it did. What was accepted before is never cut off."""
 

@@ -52,6 +52,7 @@ class Ended:
     at: Instant
     how: EndKind
     usage: Usage
+    incomplete: str | None = None  #: what of its log and outputs could not be kept
 
 
 @dataclass(frozen=True, slots=True)

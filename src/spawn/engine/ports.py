@@ -11,6 +11,7 @@ from spawn.domain.catalog import Catalog
 from spawn.domain.children import ChildRecord
 from spawn.domain.definitions import JobDefinition
 from spawn.domain.dependencies import Target
+from spawn.domain.hindrances import Hindrance
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
@@ -77,8 +78,8 @@ class Provider(Protocol):
     def owns(self, directory: str) -> bool:
         """Whether a directory is one of its jobs'."""
 
-    def why(self, key: ArrayKey) -> Mapping[str, int]:
-        """Sentences why attempts that it was handed have not begun, and of how many that is so. Any thread."""
+    def why(self, key: ArrayKey) -> Mapping[Hindrance, int]:
+        """Why attempts that it was handed have not begun, and of how many that is so. Any thread."""
 
     def close(self, *, terminate: bool, grace_s: float) -> None:
         """Let go of the other side; with `terminate` stop what runs there, and it."""
@@ -131,6 +132,9 @@ class Store(Protocol):
 
     def kept_instances(self, *, key: ArrayKey | None = None, due: Instant | None = None) -> list[KeptInstance]:
         """Instances that live on: of one array, or those whose end has come."""
+
+    def keeps_without_end(self) -> bool:
+        """Whether an instance lives on of whose end somebody else takes care."""
 
     def next_instance_end(self) -> Instant | None:
         """The earliest end of an instance that lives on."""

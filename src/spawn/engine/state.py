@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from functools import partial
+from typing import Final
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.book import JobBook
@@ -25,6 +27,9 @@ from spawn.engine.ports import Provider, Store
 from spawn.engine.records import AttemptRecord, Batch, InstanceEnd, LateExit
 from spawn.engine.resuming import hand_over_again
 
+POWERED_OFF: Final = "Stopped with its instance (spawn stop)"
+"""Status reason of an attempt that ended because its user stopped its instance."""
+
 
 class EngineState:
     """Belongs to one thread. Made from the store alone: the first start and the start after a crash are the same."""
@@ -39,6 +44,7 @@ class EngineState:
         self.scheduler = Scheduler(self.book)
         self.starts: list[Start] = []
         self.acts: list[Callable[[], None]] = []
+        self.powered_off: set[AttemptId] = set()  #: their instances were stopped by their user: how they end is no loss
         self._gone: deque[str] = deque()  #: directories deleted by other threads
         self._loaded = False
         self._acted: dict[str, bool] = {}  #: by provider, whether it knows all that it is to know
@@ -166,6 +172,9 @@ class EngineState:
             self.book.dropped(attempt, event.at)
             self.scheduler.ended(array, event.at, None, self.catalog)
             return
+        if attempt in self.powered_off:
+            self.powered_off.discard(attempt)
+            under_way = replace(under_way, stopping=POWERED_OFF)
         outcome = outcome_of(event, under_way, under_way.instance_id or attempt.instance_id, array.job)
         self._record_end(event, array, attempt, outcome)
 
@@ -183,9 +192,7 @@ class EngineState:
         if self.book.find(attempt) is not None:
             self.book.launched(attempt, event.instance_id)
             return
-        kept = {(k.position, k.attempt): k.ends_at for k in self.store.kept_instances(key=attempt.key)}
-        ends_at = kept.get((attempt.position, attempt.attempt)) if event.state in (InstanceState.RUNNING, InstanceState.STOPPED) else None
-        self.batch.instances.append(InstanceEnd(attempt, event.state, ends_at))
+        self.batch.instances.append(InstanceEnd(attempt, event.state, None))
 
     def _settle_instance(self, array: ArrayJob, attempt: AttemptId, record: AttemptRecord) -> AttemptRecord:
         """Have the provider end what an array's instances would otherwise be kept for; another attempt gets an instance of its own."""
@@ -215,7 +222,9 @@ class EngineState:
 
     def is_idle(self) -> bool:
         """Whether nothing waits, nothing runs, nothing is kept, and nothing of this turn is still to be done."""
-        return all(array.settled and not array.under_way for array in self.book.by_key.values()) and self._next_end is None and not self.acts
+        if self._next_end is not None or self.acts or not all(array.settled and not array.under_way for array in self.book.by_key.values()):
+            return False
+        return not self.store.keeps_without_end()
 
     def usage(self) -> Occupancy:
         """What runs and waits at this moment, and what that takes."""

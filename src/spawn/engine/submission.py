@@ -12,7 +12,7 @@ import msgspec
 from spawn.domain.dependencies import Dependency, Target, parse_depends_on, resolve
 from spawn.domain.durations import format_duration
 from spawn.domain.errors import InvalidField, UsageError
-from spawn.domain.fleets import DEFAULT_TTL, Fleet, FleetOptions
+from spawn.domain.fleets import DEFAULT_TTL, Fleet, FleetOptions, refuse_contradictions
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.indexes import IndexSet
 from spawn.domain.instances import KEPT, Lifetime, OnComplete
@@ -32,6 +32,9 @@ LONGEST_S: Final = 10 * 365 * 86_400.0
 
 UMASK: Final = 0o022
 """The children's file mode creation mask when the client sends none."""
+
+WAITING: Final = "#!/bin/sh\nexit 0\n"
+"""What runs when neither a script nor a command was given: nothing, on an instance that lives on."""
 
 NAME_WITHOUT_ONE: Final = "job"
 """What a single script is called that was given no name."""
@@ -166,7 +169,7 @@ def _work(submission: Submission, private_tmp: bool, *, elsewhere: bool) -> Work
         raise InvalidField("--user-data", "the script has no '#!' line: begin it with one, such as #!/bin/bash")
     if submission.script is not None and submission.command is not None:
         raise UsageError("--user-data and a command after -- were both given: give one of them")
-    script = "#!/bin/sh\nexit 0\n" if submission.script is None and submission.command is None else submission.script
+    script = WAITING if submission.script is None and submission.command is None else submission.script
     if submission.command is not None and not submission.command:
         raise UsageError("the command after -- is empty")
     return Work(
@@ -235,6 +238,7 @@ def fleet_options(submission: Submission) -> FleetOptions:
         options = msgspec.convert(dict(submission.cloud), FleetOptions, strict=True)
     except msgspec.ValidationError as error:
         raise InvalidField("cloud", str(error)) from error
+    refuse_contradictions(submission.cloud, submission.on_complete)
     return replace(options, hibernate=submission.on_complete == "hibernate")
 
 

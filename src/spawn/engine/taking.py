@@ -9,6 +9,7 @@ from spawn.domain.arrays import ArrayJob
 from spawn.domain.dependencies import Dependency, Target
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.jobs import Job
+from spawn.domain.queues import EC2_PLACE, ec2_environment, ec2_queue
 from spawn.engine.state import EngineState
 
 
@@ -23,6 +24,14 @@ def free_key(state: EngineState, draw_key: Callable[[], ArrayKey]) -> ArrayKey:
     while key in state.book.by_key or state.store.array_by_key(key) is not None:
         key = draw_key()
     return key
+
+
+def open_ec2(state: EngineState) -> None:
+    """Make the queue of arrays on EC2, with its compute environment, unless they are there."""
+    if EC2_PLACE not in state.catalog.environments:
+        state.put(ec2_environment())
+    if EC2_PLACE not in state.catalog.queues:
+        state.put(ec2_queue())
 
 
 def targets_of(state: EngineState, depends_on: Iterable[Dependency]) -> dict[JobId, Target]:

@@ -188,6 +188,10 @@ class MemoryStore:
             live = [r for r in live if due is not None and r.instance_ends_at is not None and r.instance_ends_at <= due][:2000]
         return [KeptInstance(record.key, record.position, record.attempt, record.instance_ends_at, record.instance) for record in live]
 
+    def keeps_without_end(self) -> bool:
+        """Whether an instance lives on of whose end somebody else takes care."""
+        return any(r.instance in _KEPT and r.instance_ends_at is None for r in self.attempts.values())
+
     def next_instance_end(self) -> Instant | None:
         """The earliest end of an instance that lives on."""
         return min((r.instance_ends_at for r in self.attempts.values() if r.instance in _KEPT and r.instance_ends_at is not None), default=None)

@@ -141,6 +141,12 @@ WHERE c.key = ? AND c.status = 6 AND a.kind = ? ORDER BY c.position;
 SELECT key, position, attempt FROM child WHERE instance_id = :id UNION SELECT key, position, attempt FROM attempt WHERE instance_id = :id
 ORDER BY key, position, attempt;
 
+-- instances_between --
+-- At most two ids of instances with names of their own that lie in a range
+SELECT instance_id FROM (
+    SELECT instance_id FROM child WHERE instance_id BETWEEN :low AND :high UNION SELECT instance_id FROM attempt WHERE instance_id BETWEEN :low AND :high
+) LIMIT 2;
+
 -- lost_count --
 -- How many failed children were lost
 SELECT count(*) FROM child c JOIN attempt a ON a.key = c.key AND a.position = c.position AND a.attempt = c.attempt
@@ -168,6 +174,10 @@ SELECT key, position, attempt, instance_ends_at, instance FROM attempt WHERE key
 -- kept_due --
 -- Instances that outlived their attempts and whose end has come
 SELECT key, position, attempt, instance_ends_at, instance FROM attempt WHERE instance IN ('running', 'stopped') AND instance_ends_at <= ? LIMIT 2000;
+
+-- kept_without_end --
+-- An instance that outlived its attempt and ends by other hands
+SELECT key FROM attempt WHERE instance IN ('running', 'stopped') AND instance_ends_at IS NULL LIMIT 1;
 
 -- next_end --
 -- The earliest end of an instance that outlived its attempt

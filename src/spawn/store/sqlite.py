@@ -263,6 +263,10 @@ class SqliteStore:
         rows = self.read("kept_due", (due,)) if key is None else self.read("kept_of", (key_number(key),))
         return [KeptInstance(key_text(row[0]), row[1], row[2], row[3], InstanceState(row[4])) for row in rows]
 
+    def keeps_without_end(self) -> bool:
+        """Whether an instance lives on of whose end somebody else takes care."""
+        return bool(self.read("kept_without_end"))
+
     def next_instance_end(self) -> Instant | None:
         """The earliest end of an instance that lives on."""
         end: Instant | None = self.read("next_end")[0][0]

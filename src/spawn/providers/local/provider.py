@@ -15,6 +15,7 @@ from pathlib import Path
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.errors import ProviderUnavailable
+from spawn.domain.hindrances import Hindrance
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
@@ -212,7 +213,7 @@ class LocalProvider:
         """Whether a directory is below that of all arrays."""
         return Path(directory).is_relative_to(self.files.arrays)
 
-    def why(self, key: ArrayKey) -> Mapping[str, int]:
+    def why(self, key: ArrayKey) -> Mapping[Hindrance, int]:  # noqa: ARG002
         """What was handed over begins as soon as a slot is free."""
         return {}
 
