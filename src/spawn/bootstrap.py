@@ -17,19 +17,27 @@ from typing import Any
 
 from spawn import __version__
 from spawn.api.aws.doors import Door
+from spawn.api.native.cloud import Cloud, cloud_routes
+from spawn.api.native.costs import Costs, ListPrices
 from spawn.api.native.door import door_routes
+from spawn.api.native.housekeeping import Housekeeping
 from spawn.api.native.routes import native_app, native_routes
 from spawn.api.native.service import Service
 from spawn.api.native.shapes import SCHEMA_VERSION
 from spawn.api.server import listen, make_server
 from spawn.config import ENDPOINT_NAME, LOCK_NAME, SOCKET_NAME, STORE_NAME
+from spawn.domain.costs import Price
 from spawn.domain.errors import ConfigurationError, SpawnError, Unavailable
 from spawn.domain.instants import iso
+from spawn.domain.queues import EC2
 from spawn.endpoint.endpoint import Endpoint
 from spawn.endpoint.operations import Operations
+from spawn.engine.files import FilesByPlace
 from spawn.engine.loop import Engine
 from spawn.engine.shutdown import terminate_everything
-from spawn.machine import SystemClock, idle_exit, machine_capacity
+from spawn.machine import SystemClock, ec2_poll_s, idle_exit, machine_capacity
+from spawn.providers.ec2.fleets import Ec2Fleets
+from spawn.providers.ec2.provider import Ec2Provider
 from spawn.providers.local.connection import connect
 from spawn.providers.local.files import LocalFiles
 from spawn.providers.local.provider import LocalProvider
@@ -53,18 +61,28 @@ class EngineProcess:
         runner = state_dir / "runner"
         self.files = LocalFiles(arrays=state_dir / "arrays", runner=runner)
         self.provider = LocalProvider(runner_directory=runner, files=self.files, capacity=capacity, clock=self.clock)
-        self.engine = Engine(store=self.store, provider=self.provider, clock=self.clock)
+        copies = LocalFiles(arrays=state_dir / "ec2" / "arrays", runner=runner)
+        self.ec2 = Ec2Provider(directory=state_dir / "ec2", clock=self.clock, look_soon_s=ec2_poll_s())
+        fleets = Ec2Fleets(self.ec2, files=copies, clock=self.clock)
+        self.engine = Engine(store=self.store, provider=self.provider, clock=self.clock, elsewhere={EC2: self.ec2})
         self.started_at = self.clock.now()
         self._seen = time.monotonic()
         self._terminate = False
+        self._retired = False
         self._stopping = False
         self._ended = threading.Event()
         self._socket_path = state_dir / SOCKET_NAME
         self._socket_inode = 0
-        operations = Operations(Door(engine=self.engine, records=self.store, files=self.files, clock=self.clock))
-        service = Service(engine=self.engine, records=self.store, files=self.files, clock=self.clock, take_documents=operations.documents)
+        files = FilesByPlace(here=self.files, copies=copies)
+        operations = Operations(Door(engine=self.engine, records=self.store, files=files, clock=self.clock))
+        service = Service(engine=self.engine, records=self.store, files=files, clock=self.clock, take_documents=operations.documents, fleets=fleets)
+        costs = Costs(records=self.store, clock=self.clock, fleets=fleets, prices=list_prices())
         self.endpoint = Endpoint(state_dir / ENDPOINT_NAME, operations, alive=lambda: self.engine.call(lambda _: None))
-        routes = [*native_routes(service, self), *door_routes(self.endpoint)]
+        routes = [
+            *native_routes(service, self),
+            *cloud_routes(Cloud(planning=service.planning, costs=costs, housekeeping=Housekeeping(service=service))),
+            *door_routes(self.endpoint),
+        ]
         self._server = make_server(native_app(routes, seen=self._note_request))
 
     def _note_request(self) -> None:
@@ -140,7 +158,9 @@ class EngineProcess:
             self.endpoint.shut()
             self.engine.close()
             loop.join()
-            self.provider.close(terminate=self._terminate, grace_s=5.0)
+            # an engine that retires takes its runner along, which has nothing to do either; instances on EC2 end by themselves
+            self.provider.close(terminate=self._terminate or self._retired, grace_s=5.0)
+            self.ec2.close(terminate=self._terminate, grace_s=5.0)
             self.store.close()
 
     def _is_reachable(self) -> bool:
@@ -162,18 +182,37 @@ class EngineProcess:
             self.endpoint.resume()
             if self._retires():
                 _log.info("nothing to do for %.0f s: ending", self.idle_exit.total_seconds())
-                self._terminate = True  # the runner has nothing to do either
+                self._retired = True
                 self.stop(terminate=False)
                 return
 
     def _retires(self) -> bool:
-        """Whether this engine has had nothing to do for long, and so takes no more commands from now on."""
+        """Whether this engine has had nothing to do for long, and so takes no more commands from now on. Instances on EC2 are not left before their end."""
         if time.monotonic() - self._seen < self.idle_exit.total_seconds():
             return False
         try:
-            return self.engine.retire_if(lambda state: state.is_idle() and not self.endpoint.is_wanted)
+            return self.engine.retire_if(lambda state: state.is_idle() and not self.endpoint.is_wanted and not self.ec2.is_busy())
         except SpawnError:
             return False
+
+
+def list_prices() -> ListPrices:
+    """EC2's prices in its oldest region by the table shipped with spawn; what reads it is imported when the first price is asked for."""
+    region = "us-east-1"
+
+    def of_type(name: str) -> Price | None:
+        from spawn.providers.ec2.prices import shipped_price
+
+        return shipped_price(region, name)
+
+    def of_volumes() -> float:
+        from spawn.providers.ec2.prices import shipped_volume_price
+
+        price = shipped_volume_price(region)
+        assert price is not None, "the table has this region"
+        return price.usd
+
+    return ListPrices(region=region, of_type=of_type, of_volumes=of_volumes, volume_gib=8)
 
 
 def run_engine(state_dir: Path, ready_fd: int) -> int:
@@ -250,9 +289,13 @@ def main(arguments: list[str]) -> int:
     given = parser.parse_args(arguments)
     os.umask(0o077)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    for name in ("uvicorn", "botocore", "boto3", "urllib3"):
+        logging.getLogger(name).setLevel(logging.WARNING)
     return run_engine(given.state_dir, given.ready_fd)
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    logging.shutdown()
+    # a thread that waits for an answer of AWS would keep the process for as long as that takes; what is to be kept is written
+    os._exit(code)

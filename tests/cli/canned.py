@@ -175,3 +175,75 @@ def endpoint(**changes: Any) -> dict[str, Any]:
     } | changes
     check("endpoint", value)
     return value
+
+
+PRICE = {"usd": 0.0104, "source": "AWS Price List", "as_of": "2026-01-27"}
+SPOT_PRICE = {"usd": 0.0031, "source": "spot price history", "as_of": "2026-01-27"}
+
+
+def quote(label: str = "on-demand", **changes: Any) -> dict[str, Any]:
+    """Five small instances for half an hour."""
+    return {"label": label, "instances": 5, "hours": 0.5, "usd": 0.028192, "volume_usd": 0.002192, "address_usd": 0.0, "price": PRICE} | changes
+
+
+def plan(**changes: Any) -> dict[str, Any]:
+    """The tutorial's first array on EC2."""
+    offer = {"region": "us-east-1", "type": "t3.micro", "vcpus": 2, "memory_mib": 1024, "architecture": "x86_64", "ami": "ami-0abc1234"}
+    value = {
+        "schema_version": 1,
+        "provider": "ec2",
+        "name": "my-array",
+        "children": 5,
+        "instances": 5,
+        "instance_types": ["t3.micro"],
+        "spot": False,
+        "regions": ["us-east-1"],
+        "zones": ["us-east-1a", "us-east-1b"],
+        "account": "123456789012",
+        "bucket": "spawn-123456789012-us-east-1",
+        "bucket_region": "us-east-1",
+        "ttl_s": 1800.0,
+        "volume_gib": 8,
+        "volume_usd_gib_month": 0.08,
+        "run_calls": 1,
+        "seconds": 0.0,
+        "seconds_one_by_one": 0.0,
+        "vcpus": 10,
+        "quota": 1152.0,
+        "waves": 1,
+        "usd": 0.028192,
+        "usd_per_hour": 0.056384,
+        "quotes": [quote(), quote("spot", usd=0.009942, price=SPOT_PRICE)],
+        "offers": [offer | {"zone": zone, "on_demand": PRICE, "spot": SPOT_PRICE} for zone in ("us-east-1a", "us-east-1b")],
+        "notes": [],
+    } | changes
+    check("plan", value)
+    return value
+
+
+def cost(array_id: str = "array-20260127-100000", **changes: Any) -> dict[str, Any]:
+    """Five instances that run."""
+    value = {
+        "schema_version": 1,
+        "array_id": array_id,
+        "name": "my-array",
+        "kind": "array",
+        "provider": "ec2",
+        "size": 5,
+        "status": "PENDING",
+        "hypothetical": False,
+        "instances": 5,
+        "running": 5,
+        "hours": 1.25,
+        "usd": 0.014096,
+        "volume_usd": 0.001096,
+        "address_usd": 0.0,
+        "usd_expected": 0.028192,
+        "usd_at_most": 0.028192,
+        "prices": [PRICE | {"type": "t3.micro", "market": "on-demand", "region": "us-east-1", "instances": 5}],
+        "parts": None,
+        "as_of": "2026-01-27T10:15:00Z",
+        "notes": [],
+    } | changes
+    check("cost", value)
+    return value

@@ -11,7 +11,7 @@ from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from canned import PAIR, check, endpoint, engine
+from canned import PAIR, check, endpoint, engine, plan
 
 
 class Reply(Exception):
@@ -44,8 +44,12 @@ class FakeEngine:
         self.session: dict[str, Any] = {}
         self.endpoint: dict[str, Any] | Reply | None = None
         self.launch_answer: dict[str, Any] | Reply | None = None
+        self.plan_answer: dict[str, Any] | Reply = plan()
+        self.costs: list[dict[str, Any]] = []
+        self.growing: list[int] = []  #: how many instances an array has, look by look
         self.documents_answer: dict[str, Any] | Reply | None = None
         self.change: dict[str, Any] | Reply = {"schema_version": 1, "array_id": "array-20260127-100000", "indexes": "0-4", "count": 5, "skipped": []}
+        self.answers: dict[str, list[dict[str, Any] | Reply]] = {}
         self.settling: list[dict[str, Any] | Reply] = []
         self.on_settled: Callable[[], None] | None = None
         self.asked: list[tuple[str, str, Any]] = []
@@ -81,6 +85,10 @@ class FakeEngine:
             return self._arrays(method, parts[1:], query, body)
         if parts == ["documents"]:
             return self.documents_answer or {"schema_version": 1, "arrays": self.arrays, "notes": []}
+        if parts == ["plans"]:
+            return self.plan_answer
+        if parts == ["costs"]:
+            return self._costs(query)
         if parts == ["members"]:
             return self._stream(query)
         return self._member(parts[1:], query)
@@ -101,6 +109,13 @@ class FakeEngine:
             self.endpoint = None
         return found
 
+    def _costs(self, query: dict[str, list[str]]) -> Any:
+        found = [one for one in self.costs if one["array_id"] in query.get("array", [one["array_id"]])]
+        if self.growing:
+            found = [one | {"instances": self.growing[0]} for one in found]
+            self.growing = self.growing[1:] or self.growing
+        return {"schema_version": 1, "arrays": found}
+
     def _arrays(self, method: str, parts: list[str], query: dict[str, list[str]], body: Any) -> Any:
         if not parts:
             return (
@@ -115,6 +130,8 @@ class FakeEngine:
             if self.on_settled is not None:
                 self.on_settled()
             return self.settling.pop(0) if self.settling else one
+        if self.answers.get(parts[1]):
+            return self.answers[parts[1]].pop(0)
         answers = {"failures": {"groups": self.failures}, "why": {"reasons": self.reasons}, "limit": one}
         return answers.get(parts[1], self.change)
 

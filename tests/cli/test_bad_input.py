@@ -43,7 +43,7 @@ CASES = [
     (["launch", "--tag", "array:id=x", "--", "true"], "a tag that spawn sets itself"),
     (["launch", "--workdir", "/no/such/place", "--", "true"], "/no/such/place is not there"),
     (["launch", "--on-complete", "stopp", "--", "true"], "did you mean 'stop'?"),
-    (["launch", "--provider", "ec2", "--", "true"], "'ec2' is not part of this version"),
+    (["launch", "--provider", "slurm", "--", "true"], "'slurm' is not part of this version, which knows local and ec2"),
     (["launch", "--instance-type", "huge", "--", "true"], "--instance-type: 'huge' is not an instance type"),
     (["launch", "--spot-max-price", "0.1", "--", "true"], "add --spot"),
     (["launch", "--spot", "--spot-max-price", "cheap", "--", "true"], "'cheap' is not a price"),

@@ -13,8 +13,8 @@ from fake_engine import FakeEngine, Reply, refuse
 from running import Run
 
 from spawn.client.client import Client
-from spawn.client.objects import Submission
 from spawn.client.start import ensure_engine, running_engine
+from spawn.client.submission import Submission
 from spawn.client.wire import CutOff, NotListening
 from spawn.domain.errors import ConfigurationError, Conflict, NotFound, SpawnError, Unavailable
 

@@ -107,8 +107,17 @@ def test_a_collected_file_that_was_changed_since_is_not_overwritten(spawn: Run, 
     spawn("collect", "last", "out")
     (home / "out/0/top-0.txt").write_text("edited by hand")
     (outputs / "0-2.out/top-0.txt").write_text("written again")
-    assert spawn("collect", "last", "out").code == 5
+    refused = spawn("collect", "last", "out")
+    assert refused.code == 5
+    assert "out/0/top-0.txt was changed since it was collected: move it away, or overwrite with --force" in refused.err
     assert (home / "out/0/top-0.txt").read_text() == "edited by hand"
+
+
+def test_what_could_not_be_kept_of_an_attempt_that_succeeded_is_said(fake: FakeEngine, spawn: Run) -> None:
+    for index, why in ((0, "Essential container in task exited"), (1, "Essential container in task exited; not all that it left could be kept: x missing")):
+        fake.attempts[f"{ID}:{index}"][-1]["status_reason"] = why
+    result = spawn("collect", "last", "out")
+    assert [line for line in result.err.splitlines() if line.startswith("warning")] == ["warning: index 1: not all that it left could be kept: x missing"]
 
 
 def test_two_arrays_do_not_share_a_directory(fake: FakeEngine, spawn: Run) -> None:

@@ -92,6 +92,7 @@ def test_every_flag_is_sent(fake: FakeEngine, spawn: Run, tmp_path: Path) -> Non
         "--array": "1,3,5-7%2",
         "--name": "n",
         "--ttl": "1h",
+        "--idle-timeout": "10m",
         "--timeout": "90s",
         "--grace": "5s",
         "--on-complete": "stop",
@@ -145,18 +146,22 @@ def test_every_flag_is_sent(fake: FakeEngine, spawn: Run, tmp_path: Path) -> Non
         "compat_env": False,
         "umask": 0o027,
         "grace_s": 5,
+        "provider": "local",
+        "no_ttl": False,
+        "idle_s": 600,
+        "access": {},
         "dry_run": True,
         "cloud": {
-            "instance_type": "t3.micro",
+            "instance_types": ["t3.micro"],
             "spot": True,
-            "spot_max_price": "0.15",
+            "spot_max_price": 0.15,
             "ami": "ami-blender",
-            "region": "us-east-1",
-            "iam_policy": ["s3:FullAccess"],
+            "regions": ["us-east-1"],
+            "iam_policies": ["s3:FullAccess"],
             "key_name": "k",
         },
     }
-    assert "--instance-type, --spot, --spot-max-price, --ami, --region, --iam-policy, --key-name have no effect on this machine" in result.err
+    assert "--instance-type, --region, --spot, --spot-max-price, --ami, --iam-policy, --key-name have no effect on this machine" in result.err
 
 
 def test_a_script_comes_from_a_file_or_from_stdin(fake: FakeEngine, spawn: Run, home: Path) -> None:
@@ -170,6 +175,9 @@ def test_without_anything_to_run_the_instances_wait_and_that_is_said(fake: FakeE
     result = spawn("launch", "--array", "2")
     assert "only wait for `spawn connect`" in result.err
     assert submitted(fake)["script"] == "#!/bin/sh\nexit 0\n"
+    ended = spawn("launch", "--array", "2", "--on-complete", "terminate").err
+    assert "the instances end as soon as they are up, as --on-complete terminate says" in ended
+    assert "wait" not in ended
 
 
 def test_without_array_it_is_a_single_job(fake: FakeEngine, on_terminal: Run) -> None:

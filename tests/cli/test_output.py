@@ -147,6 +147,20 @@ def test_the_status_of_one_array_in_a_pipe_is_a_fact_a_line(spawn: Run) -> None:
     assert ["why", "2", "4-5", "waits for 2 vCPUs"] in facts
 
 
+@pytest.mark.parametrize(
+    ("changes", "cause"),
+    [
+        ({"signal": 9, "exit_code": 137, "status_reason": "Instance i-… reached the end of its TTL of 1m"}, "signal 9 (exit code 137): Instance i-… reached"),
+        ({"exit_code": 143, "status_reason": "Job attempt duration exceeded timeout"}, "exit code 143: Job attempt duration exceeded timeout"),
+        ({"exit_code": 143, "status_reason": "Host EC2 (instance i-…) terminated.", "reason": "Spot interruption"}, "exit code 143: Spot interruption"),
+    ],
+)
+def test_what_ended_a_process_that_did_not_end_by_itself_is_its_cause(fake: FakeEngine, spawn: Run, changes: dict[str, Any], cause: str) -> None:
+    fake.failures = [failure(1, "3", **changes)]
+    (found,) = [line.split("\t") for line in spawn("status", "last").lines if line.startswith("failure")]
+    assert found[4].startswith(cause)
+
+
 def test_the_status_of_one_array_on_a_terminal_is_a_page(on_terminal: Run) -> None:
     shown = on_terminal("status", "last", "--why").out
     assert "2/12 (16%)  1 failed  10 running  0.5/s  20s left" in shown
@@ -159,7 +173,7 @@ def test_the_status_of_one_array_in_json_has_its_failures(spawn: Run) -> None:
     value = json.loads(spawn("status", "last", "-o", "json", "--why").out)
     check("status", value)
     assert [group["indexes"] for group in value["failures"]] == ["3"]
-    assert value["why"] == [{"indexes": "4-5", "count": 2, "reason": "waits for 2 vCPUs"}]
+    assert value["why"] == [{"indexes": "4-5", "count": 2, "reason": "waits for 2 vCPUs", "kind": None}]
 
 
 def test_the_status_succeeds_also_when_all_has_ended(fake: FakeEngine, spawn: Run) -> None:

@@ -141,7 +141,7 @@ def test_completion_is_silent_without_an_engine(spawn: Run, state_dir: Path) -> 
 
 def test_states_and_verbs_are_completed(spawn: Run) -> None:
     assert spawn(COMP_WORDS="spawn list --state te", COMP_CWORD="3", _SPAWN_COMPLETE="bash_complete").out == "plain,terminated\n"
-    assert spawn(COMP_WORDS="spawn sta", COMP_CWORD="1", _SPAWN_COMPLETE="bash_complete").out == "plain,status\n"
+    assert spawn(COMP_WORDS="spawn stat", COMP_CWORD="1", _SPAWN_COMPLETE="bash_complete").out == "plain,status\n"
 
 
 def test_a_bug_of_ours_is_one_sentence_and_its_traceback_is_kept(fake: FakeEngine, spawn: Run, state_dir: Path) -> None:

@@ -95,6 +95,14 @@ def test_watch_in_a_pipe_prints_a_line_for_every_change(fake: FakeEngine, spawn:
     assert [line.split("\t")[4] for line in result.lines] == ["0", "1", "5"]
 
 
+@pytest.mark.parametrize(("provider", "seconds"), [("local", "0.5"), ("ec2", "3.0")])
+def test_watch_looks_at_an_array_on_ec2_less_often(fake: FakeEngine, spawn: Run, provider: str, seconds: str) -> None:
+    fake.arrays = [array(provider=provider, counts={"RUNNING": 5})]
+    fake.settling = [SUCCEEDED]
+    spawn("watch", "last")
+    assert [target.partition("?")[2] for _, target, _ in fake.asked if "/settled" in target] == [f"timeout_s={seconds}"]
+
+
 def test_watch_in_json_is_an_object_for_every_change(fake: FakeEngine, spawn: Run) -> None:
     fake.arrays = [RUNNING]
     fake.settling = [SUCCEEDED]

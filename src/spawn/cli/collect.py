@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import click
 import msgspec
 
 from spawn.cli import options
+from spawn.cli.bringing import Bringing
 from spawn.cli.collecting import Collection, plan
 from spawn.cli.manifests import MANIFEST, Entry, Manifest, Record
 from spawn.cli.render import data, talk
 from spawn.cli.render.collected import FILES, sentence
-from spawn.cli.render.terminal import is_terminal
+from spawn.cli.render.terminal import is_terminal, printable
 from spawn.cli.targets import find
 from spawn.cli.verbs import Verb
 from spawn.cli.waiting import EXIT_FAILED
+from spawn.client.client import Client
+from spawn.client.objects import Array, MemberDetail
 from spawn.domain.errors import ConfigurationError, UsageError
 
 EXAMPLES = """\
@@ -44,16 +48,43 @@ def command(array: str, directory: Path, flat: bool, logs: bool, force: bool, dr
     client, target = find(array)
     if target.indexes is not None:
         raise UsageError("arrays are collected as a whole: name it without indexes")
+    members: Iterable[MemberDetail] = client.members_with_attempts(target.array.array_id)
+    unbrought: frozenset[int] | None = None
+    if target.array.on_ec2 and not dry_run:
+        members = list(members)
+        unbrought = _brought(client, target.array, members, logs=logs)
+    elif target.array.on_ec2:
+        talk.note("outputs that are not on this machine yet are brought first: until then they count as missing")
     try:
-        collection = plan(target.array, client.members_with_attempts(target.array.array_id), directory, flat=flat, logs=logs)
+        collection = plan(target.array, members, directory, flat=flat, logs=logs, unbrought=unbrought)
         collection.refuse_foreign(force=force)
         manifest = collection.manifest_if_done() if dry_run else collection.carry_out()
     except OSError as error:
         raise ConfigurationError(
-            f"cannot collect into {directory}: {error.filename or ''}: {error.strerror or error}; nothing is half written, so run it again"
+            f"cannot collect into {error.filename or directory}: {error.strerror or error}; nothing is half written, so run it again"
         ) from error
     _show(collection, manifest, options.output_of(output_format, quiet), dry_run=dry_run)
     return EXIT_FAILED if manifest.failed or manifest.missing else 0
+
+
+def _brought(client: Client, array: Array, members: Sequence[MemberDetail], *, logs: bool) -> frozenset[int]:
+    """Bring outputs (and logs) from the bucket, and return the indexes of which some outputs could not be; each with its reason on stderr."""
+    from spawn.cli.render.live import counter
+
+    good = [member for member in members if any(attempt.status == "SUCCEEDED" for attempt in member.attempts)]
+    with counter(f"{array.title}: bringing outputs", len(good)) as show:
+        outputs = Bringing(client, array, "outputs", show)
+        for _ in outputs.blocks(good):
+            pass
+    outputs.tell_failures()
+    if logs:
+        begun = [member for member in members if member.attempt]
+        with counter(f"{array.title}: bringing logs", len(begun)) as show:
+            printed = Bringing(client, array, "logs", show)
+            for _ in printed.blocks(begun):
+                pass
+        printed.tell_failures()
+    return outputs.indexes_failed()
 
 
 def _refuse_file(directory: Path) -> None:
@@ -66,6 +97,8 @@ def _refuse_file(directory: Path) -> None:
 
 
 def _show(collection: Collection, manifest: Manifest, output: data.Output, *, dry_run: bool) -> None:
+    for index, why in collection.incomplete.items():
+        talk.warn(f"index {index}: {printable(why)}")
     for path in collection.passed_over:
         talk.note(f"not a regular file, left where it is: {path}")
     if output.format in ("json", "yaml") and not output.quiet:

@@ -14,6 +14,7 @@ import msgspec
 from spawn.cli.manifests import MANIFEST, Entry, Manifest, read_manifest
 from spawn.client.objects import Array, Attempt, MemberDetail
 from spawn.domain.errors import Conflict, SpawnError
+from spawn.domain.outcomes import EXITED
 
 _CHUNK: Final = 1 << 20
 
@@ -39,6 +40,7 @@ class Collection:
         self.failed: list[int] = []
         self.missing: list[int] = []
         self.passed_over: list[Path] = []
+        self.incomplete: dict[int, str] = {}  #: what is said of attempts that succeeded and of which something could not be kept, by index
         self.copied = 0
         before = read_manifest(directory, array.array_id)
         self._before = {} if before is None else {entry.path: entry for entry in before.files}
@@ -56,7 +58,8 @@ class Collection:
         foreign = [file.path for file in self.files if self._is_foreign(file)]
         if foreign:
             more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
-            raise Conflict(f"{self.directory / foreign[0]}{more} did not come from {self.array.array_id}: move it away, or overwrite with --force")
+            what = "was changed since it was collected" if foreign[0] in self._before else f"did not come from {self.array.array_id}"
+            raise Conflict(f"{self.directory / foreign[0]}{more} {what}: move it away, or overwrite with --force")
 
     def carry_out(self) -> Manifest:
         """Copy what is new or changed, remove what an earlier collection left and no attempt stands behind any more, and write the manifest last."""
@@ -127,15 +130,20 @@ class Collection:
                 pass  # something else is in it
 
 
-def plan(array: Array, members: Iterable[MemberDetail], directory: Path, *, flat: bool, logs: bool) -> Collection:
-    """Find what there is to collect: of every index, the output of its last successful attempt; with `logs`, the log of its latest attempt."""
+def plan(array: Array, members: Iterable[MemberDetail], directory: Path, *, flat: bool, logs: bool, unbrought: frozenset[int] | None = None) -> Collection:
+    """Find what there is to collect: of every index, the output of its last successful attempt; with `logs`, the log of its latest attempt.
+
+    `unbrought`: outputs came from elsewhere, but those of these indexes; None: they were written here.
+    """
     collection = Collection(array, directory)
     for member in members:
         if member.attempt and not member.attempts:
             raise SpawnError(f"the engine did not say what the attempts of {member.name} left: nothing was copied")
         good = next((attempt for attempt in reversed(member.attempts) if attempt.status == "SUCCEEDED"), None)
-        _sort_in(collection, member, good)
+        _sort_in(collection, member, good, unbrought)
         if good is not None:
+            if good.status_reason not in (None, EXITED):
+                collection.incomplete[member.index or 0] = str(good.status_reason).removeprefix(f"{EXITED}; ")
             below = "" if flat or member.index is None else f"{member.index}/"
             collection.files.extend(_outputs(collection, good, member.index, below))
         if logs and member.attempts and member.attempts[-1].log:
@@ -146,12 +154,12 @@ def plan(array: Array, members: Iterable[MemberDetail], directory: Path, *, flat
     return collection
 
 
-def _sort_in(collection: Collection, member: MemberDetail, good: Attempt | None) -> None:
+def _sort_in(collection: Collection, member: MemberDetail, good: Attempt | None, unbrought: frozenset[int] | None) -> None:
     """Done, failed or missing; a single job counts as index 0."""
     index = member.index or 0
     if member.status == "FAILED":
         collection.failed.append(index)
-    elif member.status == "SUCCEEDED" and good is not None and not _is_gone(good):
+    elif member.status == "SUCCEEDED" and good is not None and not (_is_gone(good) if unbrought is None else index in unbrought):
         collection.done.append(index)
     else:
         collection.missing.append(index)

@@ -7,12 +7,14 @@ import sys
 import tempfile
 from importlib.util import find_spec
 from pathlib import Path
+from typing import NoReturn
 
 import click
 import msgspec
 
-from spawn.cli import options
+from spawn.cli import options, values
 from spawn.cli.reaching import ensure_engine
+from spawn.cli.remote import WAYS, How, enter, read_addresses
 from spawn.cli.targets import split
 from spawn.cli.verbs import Verb
 from spawn.client.objects import Session
@@ -21,7 +23,11 @@ from spawn.domain.errors import ConfigurationError, NotFound, UsageError
 EXAMPLES = """\
 spawn connect my-array-3                           a shell with its variables, directory and /tmp
 spawn connect my-array-3 -- sh -c 'cat /tmp/out'   a command; its exit code is passed on
-spawn connect i-0abc0000000000301                  by instance"""
+spawn connect i-0abc0000000000301                  by instance
+spawn connect my-array-3 --via ssm                 on EC2, without an open port"""
+
+_USER = values.shaped("a user", r"[A-Za-z_][A-Za-z0-9._-]{0,31}", "ubuntu")
+_ADDRESSES = values.Read("cidr", read_addresses)
 
 
 class Connect(Verb):
@@ -37,18 +43,32 @@ class Connect(Verb):
 
 @click.command(cls=Connect, examples=EXAMPLES, options_metavar="[FLAGS]")
 @click.argument("member", shell_complete=options.complete_array)
+@click.option("--via", type=values.OneOf("way", WAYS), help="On EC2: which way in (default: ssh, with the key of --key-name or EC2 Instance Connect).")
+@click.option("--identity", type=click.Path(exists=True, dir_okay=False, path_type=Path), metavar="FILE", help="On EC2: the private key for ssh.")
+@click.option("--user", type=_USER, help="On EC2: who logs in (default: by the image).")
+@click.option("--allow-from", type=_ADDRESSES, help="On EC2: whom to open port 22 for when it is closed (default: this machine).")
+@click.option("-y", "--yes", is_flag=True, help="On EC2: open port 22 for this machine when it is closed, without asking.")
 @click.pass_context
-def command(ctx: click.Context, member: str) -> None:
+def command(ctx: click.Context, member: str, via: str | None, identity: Path | None, user: str | None, allow_from: str | None, yes: bool) -> int:
     """Enter a member's instance: the environment, directory and /tmp that its script had."""
     command_line: list[str] | None = ctx.meta.get("spawn.command")
     if command_line is not None and not command_line:
         raise UsageError("there is no command after `--`: leave `--` out for a shell")
+    if via == "instance-connect" and identity is not None:
+        raise UsageError("--via instance-connect makes a key of its own: leave --identity out, or take --via ssh")
     ref, indexes = split(member, None)
-    session = ensure_engine().session(member if indexes is None else f"{ref}:{indexes}")
-    _enter(session, command_line or [])
+    client = ensure_engine()
+    session = client.session(member if indexes is None else f"{ref}:{indexes}")
+    if session.instance is not None:
+        how = How(via, None if identity is None else identity.absolute(), user, allow_from, yes)
+        return enter(session.instance, session.index or 0, member, command_line or [], how, client.state_dir)
+    given = [f"--{name}" for name, value in (("via", via), ("identity", identity), ("user", user), ("allow-from", allow_from)) if value is not None]
+    if given:
+        raise UsageError(f"{', '.join(given)}: {member} runs on this machine, which is entered without: leave {'them' if len(given) > 1 else 'it'} out")
+    return _enter(session, command_line or [])
 
 
-def _enter(session: Session, command_line: list[str]) -> None:
+def _enter(session: Session, command_line: list[str]) -> NoReturn:
     """Become `spored enter`. The session holds variables of the user's: it travels through an unlinked file, never the command line."""
     agent = find_spec("spored")
     if agent is None or agent.origin is None:

@@ -8,7 +8,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +17,7 @@ import click
 
 import spawn
 from spawn import __version__
-from spawn.cli import options
+from spawn.cli import doctor_ec2, options
 from spawn.cli.reaching import running_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.data import Column, Kind
@@ -40,6 +40,7 @@ _CHECKED_BELOW: Final = 200 << 20
 _PATIENCE_S: Final = 5.0
 _PUT_BACK: Final = "stop the engine, put back a copy, or move the file away"
 _ALREADY_2024: Final = 1_704_067_200
+_NONE_RUNS: Final = "none runs"
 
 Finding = dict[str, Any]
 
@@ -80,7 +81,14 @@ def _findings() -> Iterator[tuple[str, str, str]]:
         except (SpawnError, OSError) as error:
             result, found = "fail", str(error)
         yield result, name, found
-    yield from _engine()
+    engine = list(_engine())
+    yield from engine
+    yield from doctor_ec2.examine(engine_runs=_answers(engine))
+
+
+def _answers(engine: Sequence[tuple[str, str, str]]) -> bool:
+    """Whether an engine runs that can be asked: what it said of itself is then followed by what it can do."""
+    return engine[0][0] != "fail" and not engine[0][2].startswith(_NONE_RUNS)
 
 
 def _python() -> tuple[str, str]:
@@ -217,7 +225,7 @@ def _engine() -> Iterator[tuple[str, str, str]]:
                 f"process {pid} runs but does not answer at {state_directory() / SOCKET_NAME}: `spawn engine stop` ends it (what runs goes on)",
             )
             return
-        yield "ok", "engine", "none runs, and none was started: it starts when it is needed"
+        yield "ok", "engine", f"{_NONE_RUNS}, and none was started: it starts when it is needed"
         for feature in ("private /tmp", "memory limit"):
             yield "ok", feature, "known when an engine runs: spawn engine start"
         return

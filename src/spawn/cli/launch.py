@@ -8,15 +8,17 @@ from typing import Any
 import click
 
 from spawn.cli import options, values
+from spawn.cli.ec2_options import ec2_options, given_flags
 from spawn.cli.reaching import ensure_engine
 from spawn.cli.render import launched, talk
 from spawn.cli.render.data import Output
 from spawn.cli.scripts import Directives, directives, read_script
-from spawn.cli.submissions import CLOUD_FLAGS, make_submission
+from spawn.cli.submissions import make_submission
 from spawn.cli.verbs import Verb
 from spawn.client.client import Client
-from spawn.client.objects import Launched, Submission
-from spawn.config import launch_settings
+from spawn.client.objects import Launched
+from spawn.client.submission import Submission
+from spawn.config import Settings, launch_settings
 from spawn.domain.errors import UsageError
 
 EXAMPLES = """\
@@ -26,6 +28,9 @@ spawn launch --array 0-99%10 --retries 2 -- python3 step.py
                                                           at most ten at once, up to three attempts each
 spawn launch --array 100 --depends-on first:N_TO_N -- ./second.sh
                                                           index i waits for index i of `first`
+spawn launch --provider ec2 --array 100 --spot --ttl 1h --user-data @script.sh
+                                                          an EC2 instance each, which ends itself
+spawn launch --provider ec2 --array 100 --dry-run         what that would take and cost
 ID=$(spawn launch -q --array 3 --wait -- ./process.sh)    the id alone; the exit code says how it went"""
 
 
@@ -47,7 +52,10 @@ class Launch(Verb):
             script, name = read_script(given["user_data"]) if "user_data" in given else (None, "")
             found = directives(script, name) if script is not None else Directives({}, ())
             settings = launch_settings(script=found.settings, cwd=_here())
-            ctx.meta["spawn.script"], ctx.meta["spawn.settings"], ctx.meta["spawn.ignored"] = script, settings, found.ignored
+            _let_flags_win(settings, given)
+            ctx.meta["spawn.provider"] = _provider(settings, given)
+            ctx.meta["spawn.script"], ctx.meta["spawn.script_name"] = script, name
+            ctx.meta["spawn.settings"], ctx.meta["spawn.ignored"] = settings, found.ignored
             ctx.default_map = {key.replace("-", "_"): setting.value for key, setting in settings.items() if key not in ("env", "tag")}
         return super().parse_args(ctx, args)
 
@@ -57,9 +65,10 @@ class Launch(Verb):
 @click.option("--name", type=values.NAME, help="A name to call it by; members are NAME-INDEX.")
 @click.option("--user-data", metavar="TEXT|@FILE", help="A script to run (@- reads it from stdin). Its #SPAWN and #SBATCH lines set flags.")
 @click.option("--ttl", type=values.DURATION, help="When an instance ends at the latest: 90s, 30m, 2h, 1d12h.")
+@click.option("--idle-timeout", type=values.DURATION, help="When an instance ends after its work is done.")
 @click.option("--timeout", type=values.DURATION, help="How long one attempt may run.")
 @click.option("--grace", type=values.DURATION, help="How long a stopped attempt may clean up before it is killed (default: 30s).")
-@click.option("--on-complete", type=values.OneOf("choice", ("terminate", "stop", "none")), help="What becomes of an instance when its work is done.")
+@click.option("--on-complete", type=values.ON_COMPLETE, help="What becomes of an instance when its work is done.")
 @click.option("--max-concurrent", type=values.POSITIVE, help="How many may run at once (also --array 100%10).")
 @click.option("--retries", type=values.COUNT, default="0", help="How many further attempts a failed index has.")
 @click.option("--retry-on", type=values.RETRY_RULE, multiple=True, help="Retry only what ended so: exit:137, exit:1*, reason:OutOfMemory*, oom, lost, any.")
@@ -73,14 +82,8 @@ class Launch(Verb):
 @click.option("--compat-env/--no-compat-env", default=True, help="Also set the index variables of Slurm, Kubernetes and others (default: yes).")
 @click.option("--depends-on", type=values.DEPENDS_ON, multiple=True, help="Wait for another job to succeed; with :N_TO_N, index by index.")
 @click.option("--sequential", is_flag=True, help="One index after the other.")
-@click.option("--provider", type=values.OneOf("provider", ("local", "ec2", "slurm", "awsbatch")), default="local", help="Where to run; this version: local.")
-@click.option("--instance-type", type=values.INSTANCE_TYPE, help="Cloud only.")
-@click.option("--spot", is_flag=True, help="Cloud only.")
-@click.option("--spot-max-price", type=values.PRICE, help="Cloud only.")
-@click.option("--ami", type=values.AMI, help="Cloud only.")
-@click.option("--region", type=values.REGION, help="Cloud only.")
-@click.option("--iam-policy", type=values.IAM_POLICY, multiple=True, help="Cloud only.")
-@click.option("--key-name", type=values.KEY_NAME, help="Cloud only.")
+@click.option("--provider", type=values.PROVIDER, default="local", help="Where to run: local (the default) or ec2.")
+@ec2_options
 @click.option("--wait", is_flag=True, help="Stay until it has settled; the exit code says how.")
 @click.option("--timeout-wait", type=values.DURATION, help="With --wait: stay at most so long (exit code 124).")
 @options.dry_run_option
@@ -92,19 +95,47 @@ def command(ctx: click.Context, /, output_format: str, quiet: bool, wait: bool, 
         raise UsageError("--timeout-wait says how long --wait stays: add --wait")
     output = options.output_of(output_format, quiet)
     submission = make_submission(ctx, flags)
-    _say_what_is_ignored(ctx, submission)
-    client = ensure_engine()
-    array = _launch(client, submission, output)
-    for sentence in array.notes:
+    _say_what_is_ignored(ctx, submission, flags)
+    if flags["rehearse"]:
+        from spawn.cli.rehearsing import rehearse
+
+        return rehearse(submission, output, timeout_wait)
+    array: Launched | None
+    if submission.provider == "local":
+        client = ensure_engine()
+        array = _launch(client, submission, output)
+    else:
+        from spawn.cli.planning import Consent, launch_on_ec2, with_ttl
+
+        consent = Consent(yes=flags["yes"], confirm_above=flags["confirm_above"])
+        submission = with_ttl(submission, consent)
+        client = ensure_engine()
+        array = launch_on_ec2(client, submission, consent, output)
+    for sentence in array.notes if array is not None else ():
         talk.note(sentence)
-    if submission.dry_run:
+    if submission.dry_run or array is None:
         talk.note("dry run: nothing was launched")
+        if submission.provider == "local":
+            talk.hint("On EC2: --provider ec2 --dry-run shows what it would take and cost there")
         return 0
     if not wait:
         return 0
     from spawn.cli.waiting import wait_for_launched
 
     return wait_for_launched(client, array, output, timeout_wait)
+
+
+def _let_flags_win(settings: Settings, given: dict[str, Any]) -> None:
+    """A flag also beats the setting that it contradicts."""
+    for flag, other in (("ttl", "no-ttl"), ("no_ttl", "ttl")):
+        if flag in given:
+            settings.pop(other, None)
+
+
+def _provider(settings: Settings, given: dict[str, Any]) -> str:
+    """Where it is to run, before the flags are checked: what some of them may be depends on it."""
+    setting = settings.get("provider")
+    return str(given.get("provider") or (setting.value if setting else "local")).lower()
 
 
 def _here() -> Path | None:
@@ -115,15 +146,21 @@ def _here() -> Path | None:
         return None
 
 
-def _say_what_is_ignored(ctx: click.Context, submission: Submission) -> None:
-    if flags := [flag for flag in CLOUD_FLAGS if flag.lstrip("-").replace("-", "_") in submission.cloud]:
-        talk.note(
-            f"{', '.join(flags)} {'has' if len(flags) == 1 else 'have'} no effect on this machine, and {'is' if len(flags) == 1 else 'are'} kept with the array"
-        )
-    if ignored := ctx.meta.get("spawn.ignored"):
-        talk.note(f"#SBATCH {', '.join(dict.fromkeys(ignored))} {'has' if len(set(ignored)) == 1 else 'have'} no effect here")
+def _say_what_is_ignored(ctx: click.Context, submission: Submission, flags: dict[str, Any]) -> None:
+    if submission.provider == "local" and (cloud := given_flags(flags)):
+        talk.note(f"{', '.join(cloud)} {_has(cloud)} no effect on this machine, and {'is' if len(cloud) == 1 else 'are'} kept with the array")
+    if submission.provider != "local" and flags["private_tmp"]:
+        talk.note("--private-tmp has no effect on EC2: every run has an instance of its own")
+    if ignored := list(dict.fromkeys(ctx.meta.get("spawn.ignored", ()))):
+        talk.note(f"#SBATCH {', '.join(ignored)} {_has(ignored)} no effect here")
     if ctx.meta.get("spawn.waits"):
-        talk.note("neither a script nor a command was given: the instances only wait for `spawn connect`")
+        ends = {"terminate": "end", "stop": "stop", "hibernate": "hibernate"}.get(flags["on_complete"] or "none")
+        what = "only wait for `spawn connect`" if ends is None else f"{ends} as soon as they are up, as --on-complete {flags['on_complete']} says"
+        talk.note(f"neither a script nor a command was given: the instances {what}")
+
+
+def _has(flags: list[str]) -> str:
+    return "has" if len(flags) == 1 else "have"
 
 
 def _launch(client: Client, submission: Submission, output: Output) -> Launched:

@@ -14,6 +14,7 @@ from spawn.cli.render.times import between
 from spawn.cli.targets import whole
 from spawn.cli.verbs import Verb
 from spawn.client.client import Client
+from spawn.client.instances import FleetPlace
 from spawn.client.objects import Array, Change
 from spawn.domain.errors import Conflict, SpawnError, UsageError
 
@@ -40,12 +41,17 @@ def command(arrays: tuple[str, ...], finished: bool, older_than: float | None, d
     chosen = _finished(client, older_than) if finished else [whole(client, text, "arrays are forgotten as a whole") for text in arrays]
     for array in chosen:
         client.remove(array.array_id, dry_run=True)
-    if chosen and not dry_run and not confirmed(f"Forget {_named(chosen)}, with logs and outputs?", yes=yes):
+    objects = [array.fleet.objects for array in chosen if isinstance(array.fleet, FleetPlace)]
+    if chosen and not dry_run and not confirmed(f"Forget {_named(chosen)}, with logs and outputs{_also(objects)}?", yes=yes):
         return 0
     forgotten, failure = _remove(client, chosen, dry_run=dry_run)
     changes.show(forgotten, "forgotten", options.output_of(output_format, quiet), dry_run=dry_run, whole=True)
     if not chosen:
         talk.say("nothing to forget")
+    gone = {change.array_id for change in forgotten}
+    for array in chosen:
+        if isinstance(array.fleet, FleetPlace) and array.array_id in gone:
+            talk.note(f"{array.fleet.objects} {'would be' if dry_run else 'is'} deleted too: its logs, outputs and outcomes there")
     if failure is not None:
         raise failure
     return 0
@@ -79,6 +85,12 @@ def _remove(client: Client, chosen: Sequence[Array], *, dry_run: bool) -> tuple[
         except SpawnError as failure:
             return done, failure
     return done, None
+
+
+def _also(objects: Sequence[str]) -> str:
+    if not objects:
+        return ""
+    return f", and {objects[0]}" + (f" and {len(objects) - 1} more like it" if len(objects) > 1 else "")
 
 
 def _named(chosen: Sequence[Array]) -> str:

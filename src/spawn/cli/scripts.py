@@ -15,6 +15,7 @@ from spawn.domain.errors import UsageError
 WAITING_SCRIPT: Final = "#!/bin/sh\nexit 0\n"
 """What runs when neither a script nor a command was given: nothing, on an instance that lives on."""
 
+_INTERPRETER: Final = "give the absolute path of one that is, or #!/usr/bin/env NAME"
 _WITHOUT_BOM: Final = r"sed -i '1s/^\xEF\xBB\xBF//'"
 
 _SBATCH: Final = {
@@ -75,9 +76,16 @@ def _checked(text: str, name: str) -> str:
     if first.endswith("\r"):
         raise UsageError(f"--user-data: {name} has Windows line ends, which no interpreter takes: remove them with `sed -i 's/\\r$//'`")
     interpreter = first[2:].split()[0]
-    if not os.path.isabs(interpreter) or not os.access(interpreter, os.X_OK):
-        raise UsageError(f"--user-data: the interpreter of {name}, {interpreter}, is not there: give the absolute path of one that is, or #!/usr/bin/env NAME")
+    if not os.path.isabs(interpreter):
+        raise UsageError(f"--user-data: the interpreter of {name}, {interpreter}, is not there: {_INTERPRETER}")
     return text
+
+
+def check_interpreter(script: str, name: str) -> None:
+    """Refuse a script that runs on this machine and whose interpreter is not here."""
+    interpreter = script.split("\n", 1)[0][2:].split(maxsplit=1)[0]
+    if not os.access(interpreter, os.X_OK):
+        raise UsageError(f"--user-data: the interpreter of {name}, {interpreter}, is not there: {_INTERPRETER}")
 
 
 def check_command(command: Sequence[str], *, workdir: str, environment: Mapping[str, str]) -> None:
@@ -162,9 +170,12 @@ def _spawn_flags(text: str, origin: str) -> list[tuple[str, str | bool | list[st
         key = flag.removeprefix("--")
         if not flag.startswith("--") or (key not in LAUNCH_SETTINGS and key.removeprefix("no-") not in LAUNCH_SETTINGS):
             raise UsageError(f"{origin}: unknown flag '{flag}'{did_you_mean(flag, [f'--{known}' for known in LAUNCH_SETTINGS])}")
-        if LAUNCH_SETTINGS.get(key.removeprefix("no-")) == "flag":
-            found.append((key.removeprefix("no-"), not key.startswith("no-")))
+        known = key if key in LAUNCH_SETTINGS else key.removeprefix("no-")
+        if LAUNCH_SETTINGS[known] == "flag":
+            found.append((known, known == key))
             continue
+        if known != key:
+            raise UsageError(f"{origin}: unknown flag '{flag}'; did you mean '--{known}'?")
         if not equals:
             if place == len(words):
                 raise UsageError(f"{origin}: {flag} needs a value")

@@ -8,34 +8,32 @@ from typing import Any, Final
 import click
 
 from spawn.cli import values
+from spawn.cli.ec2_options import cloud_of
 from spawn.cli.render import talk
-from spawn.cli.scripts import WAITING_SCRIPT, check_command
-from spawn.client.objects import Submission
+from spawn.cli.scripts import WAITING_SCRIPT, check_command, check_interpreter
+from spawn.client.submission import Submission
 from spawn.config import Setting
 from spawn.domain.errors import UsageError
 
-CLOUD_FLAGS: Final = ("--instance-type", "--spot", "--spot-max-price", "--ami", "--region", "--iam-policy", "--key-name")
+_PROVIDERS: Final = ("local", "ec2")
 
 
 def make_submission(ctx: click.Context, flags: dict[str, Any]) -> Submission:
     """Check what the flags mean together, and put it into the engine's words."""
-    _refuse_contradictions(flags)
-    environment = _environment()
+    cloud = cloud_of(flags)
+    _refuse_contradictions(flags, cloud)
+    elsewhere = flags["provider"] != "local"
     env = _environment_flags(ctx, flags["env"])
-    workdir = flags["workdir"] or _here()
     script, command = _what_to_run(ctx)
-    if command is not None:
-        check_command(command, workdir=workdir, environment=environment | env)
     indexes, limit = _indexes(flags["array"], flags["max_concurrent"])
+    where = _for_elsewhere(flags) if elsewhere else _for_here(ctx, flags, env, script, command)
     return Submission(
         name=flags["name"],
         indexes=indexes,
         max_concurrent=limit,
         script=script,
         command=command,
-        environment=environment,
         env=env,
-        workdir=workdir,
         ttl_s=flags["ttl"],
         timeout_s=flags["timeout"],
         on_complete=flags["on_complete"],
@@ -45,26 +43,63 @@ def make_submission(ctx: click.Context, flags: dict[str, Any]) -> Submission:
         tags=_tags(ctx, flags["tag"]),
         cpus=flags["cpus"],
         memory_mib=flags["memory"],
-        private_tmp=flags["private_tmp"],
         depends_on=[_dependency(text) for text in flags["depends_on"]],
         sequential=flags["sequential"],
-        cloud=_cloud(flags),
+        cloud=cloud,
         compat_env=flags["compat_env"],
-        umask=_umask(),
         grace_s=flags["grace"],
+        provider=flags["provider"],
+        no_ttl=elsewhere and flags["no_ttl"],
+        idle_s=flags["idle_timeout"],
         dry_run=flags["dry_run"],
+        **where,
     )
 
 
-def _refuse_contradictions(flags: dict[str, Any]) -> None:
-    if flags["provider"] != "local":
-        raise UsageError(f"--provider: '{flags['provider']}' is not part of this version, which runs arrays on this machine: leave it out, or write local")
+def _for_here(ctx: click.Context, flags: dict[str, Any], env: dict[str, str], script: str | None, command: list[str] | None) -> dict[str, Any]:
+    """What runs on this machine has this shell's surroundings; what could not start here is refused."""
+    environment = _environment()
+    workdir = flags["workdir"] or _here()
+    if command is not None:
+        check_command(command, workdir=workdir, environment=environment | env)
+    if script is not None:
+        check_interpreter(script, ctx.meta.get("spawn.script_name", "the script"))
+    return {"environment": environment, "workdir": workdir, "umask": _umask(), "private_tmp": flags["private_tmp"]}
+
+
+def _for_elsewhere(flags: dict[str, Any]) -> dict[str, Any]:
+    """Nothing of this shell goes to another machine but what finds and pays for that: its AWS settings."""
+    from spawn.cli.accessing import access_here
+
+    return {"workdir": flags["workdir"], "access": access_here()}
+
+
+def _refuse_contradictions(flags: dict[str, Any], cloud: dict[str, Any]) -> None:
+    if flags["provider"] not in _PROVIDERS:
+        raise UsageError(f"--provider: '{flags['provider']}' is not part of this version, which knows {' and '.join(_PROVIDERS)}")
     if flags["sequential"] and flags["array"] is None:
         raise UsageError("--sequential orders the indexes of an array: add --array")
-    if flags["spot_max_price"] is not None and not flags["spot"]:
-        raise UsageError("--spot-max-price is a limit for --spot: add --spot")
     if flags["retry_on"] and not flags["retries"]:
         raise UsageError("--retry-on says what is retried, and --retries how often: add --retries N")
+    if flags["no_ttl"] and flags["ttl"] is not None:
+        raise UsageError("--ttl and --no-ttl contradict each other: give one of them")
+    if cloud:
+        from spawn.domain.fleets import Distribution, FleetOptions, refuse_contradictions
+
+        asked: dict[str, Any] = {member: tuple(value) if isinstance(value, list) else value for member, value in cloud.items()}
+        FleetOptions(**asked | {"distribute": Distribution(cloud.get("distribute", "static"))})
+        refuse_contradictions(cloud, None if flags["provider"] == "local" else flags["on_complete"])
+    if flags["provider"] == "local":
+        _refuse_what_needs_ec2(flags)
+    elif flags["private_tmp"] and flags["instances"] is not None:
+        raise UsageError("--private-tmp: the runs of one EC2 instance share its /tmp: leave it out, and let them write to $TASK_OUTPUT_DIR")
+
+
+def _refuse_what_needs_ec2(flags: dict[str, Any]) -> None:
+    if flags["on_complete"] == "hibernate":
+        raise UsageError("--on-complete: only EC2 instances hibernate: write stop, or add --provider ec2")
+    if flags["rehearse"]:
+        raise UsageError("--rehearse plays a launch on EC2: add --provider ec2")
 
 
 def _what_to_run(ctx: click.Context) -> tuple[str | None, list[str] | None]:
@@ -147,9 +182,3 @@ def _dependency(text: str) -> dict[str, str | None]:
     if colon and word.upper() == "N_TO_N":
         return {"id": ref, "type": "N_TO_N"}
     return {"id": text, "type": None}
-
-
-def _cloud(flags: dict[str, Any]) -> dict[str, Any]:
-    keys = (flag.lstrip("-").replace("-", "_") for flag in CLOUD_FLAGS)
-    given = {key: flags[key] for key in keys if flags[key]}
-    return given | ({"iam_policy": list(given["iam_policy"])} if "iam_policy" in given else {})

@@ -182,6 +182,26 @@ def _variable(text: str) -> tuple[str, str]:
     return name, value
 
 
+class Directory(click.ParamType[str]):
+    """Where to run: a directory that is there, or for another machine (`spawn.provider` of the context) one by its absolute path."""
+
+    name = "dir"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The absolute path."""
+        here = ctx is None or ctx.meta.get("spawn.provider", "local") == "local"
+        try:
+            return _directory(value) if here else _directory_elsewhere(value)
+        except UsageError as refused:
+            self.fail(str(refused), param, ctx)
+
+
+def _directory_elsewhere(text: str) -> str:
+    if not text.startswith("/"):
+        raise UsageError(f"'{text[:60]}' is not an absolute path: it is a directory of the instance, such as /home/ec2-user")
+    return text
+
+
 def _directory(text: str) -> str:
     if not text:
         raise UsageError("'' is not a directory: write `.` for this one")
@@ -191,10 +211,34 @@ def _directory(text: str) -> str:
     return path
 
 
-def _price(text: str) -> str:
-    if not re.fullmatch(r"[0-9]{1,6}(\.[0-9]{1,6})?", text) or float(text) == 0:
+def _dollars(text: str) -> float | None:
+    return float(text) if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", text) else None
+
+
+def _price(text: str) -> float:
+    price = _dollars(text)
+    if not price:
         raise UsageError(f"'{text[:60]}' is not a price: write dollars an hour, such as 0.15")
-    return text
+    return price
+
+
+def _amount(text: str) -> float:
+    amount = _dollars(text.removeprefix("$"))
+    if amount is None:
+        raise UsageError(f"'{text[:60]}' is not an amount: write US dollars, such as 20 or 2.50")
+    return amount
+
+
+class Several(click.ParamType[tuple[str, ...]]):
+    """One or more values with commas between them."""
+
+    def __init__(self, kind: Read) -> None:
+        self.name = f"{kind.name}[,...]"
+        self._kind = kind
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Each of them, read."""
+        return tuple(self._kind.convert(part, param, ctx) for part in value.split(",")) if isinstance(value, str) else value
 
 
 def shaped(name: str, pattern: str, example: str) -> Read:
@@ -223,12 +267,20 @@ LIMIT: Final = Read("k|none", _limit)
 TAG: Final = Read("k=v", _pair)
 VARIABLE: Final = Read("k[=v]", _variable)
 PARAMETER: Final = Read("name=value", _parameter)
-DIRECTORY: Final = Read("dir", _directory)
+DIRECTORY: Final = Directory()
 PRICE: Final = Read("price", _price)
+DOLLARS: Final = Read("usd", _amount)
 STATE: Final = OneOf("state", STATES)
 STATUS: Final = OneOf("status", STATUSES)
+ON_COMPLETE: Final = OneOf("choice", ("terminate", "stop", "hibernate", "none"))
+PROVIDER: Final = OneOf("provider", ("local", "ec2", "slurm", "awsbatch"))
+DISTRIBUTE: Final = OneOf("way to distribute", ("static", "dynamic"))
 INSTANCE_TYPE: Final = shaped("an instance type", r"[a-z][a-z0-9-]*\.[a-z0-9-]+", "t3.micro")
 AMI: Final = shaped("an image id", r"ami-[0-9A-Za-z-]+", "ami-0abc1234")
-REGION: Final = shaped("a region", r"[a-z]{2}(-[a-z]+)+-[0-9]+", "us-east-1")
+REGION: Final = shaped("a region", r"[a-z]{2,}(-[a-z]+)+-[0-9]+", "us-east-1")
 IAM_POLICY: Final = shaped("a policy", r"arn:[^\s]+|[a-z0-9-]+:[A-Za-z0-9*]+", "s3:FullAccess")
 KEY_NAME: Final = shaped("a key name", r"[\x20-\x7e]{1,255}", "my-key")
+SUBNET: Final = shaped("a subnet id", r"subnet-[0-9A-Za-z-]+", "subnet-0abc1234")
+SECURITY_GROUP: Final = shaped("a security group id", r"sg-[0-9A-Za-z-]+", "sg-0abc1234")
+PROFILE: Final = shaped("an instance profile", r"[\w+=,.@-]{1,128}", "my-profile")
+BUCKET: Final = shaped("a bucket", r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "my-bucket")

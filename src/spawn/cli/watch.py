@@ -20,6 +20,9 @@ from spawn.client.client import Client
 from spawn.client.objects import Array, FailureGroup
 
 _EVERY_S = 0.5
+_EVERY_ON_EC2_S = 3.0
+"""EC2 is looked at every 5 s at most, and the answer about an array of thousands takes the engine a tenth of a second."""
+
 _MOST_GROUPS = 5
 
 EXAMPLES = """\
@@ -55,11 +58,16 @@ def _watch(client: Client, array: Array, output: data.Output) -> Array:
     return array
 
 
+def _interval_s(array: Array) -> float:
+    """How long one look at an array waits for its end."""
+    return _EVERY_ON_EC2_S if array.on_ec2 else _EVERY_S
+
+
 def _changes(client: Client, array: Array) -> Iterator[Array]:
     """The array now, and again whenever a count or its status has changed, until it has settled."""
     yield array
     while not array.settled:
-        now = client.settled(array.array_id, _EVERY_S)
+        now = client.settled(array.array_id, _interval_s(array))
         if (now.status, now.counts, now.lost) != (array.status, array.counts, array.lost):
             yield now
         array = now
@@ -79,7 +87,7 @@ def _draw(client: Client, array: Array) -> Array:
             show(_lines(array, groups, colour=colour))
             if array.settled:
                 break
-            array = client.settled(array.array_id, _EVERY_S)
+            array = client.settled(array.array_id, _interval_s(array))
     next_steps(array)
     return array
 

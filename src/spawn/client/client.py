@@ -25,11 +25,11 @@ from spawn.client.objects import (
     Opening,
     Reason,
     Session,
-    Submission,
     SubmittedDocuments,
 )
 from spawn.client.paths import Query, array_path, batch_path, member_path, with_query
 from spawn.client.refusals import UnknownCall, refusal_in
+from spawn.client.submission import Submission
 from spawn.config import SOCKET_NAME
 from spawn.domain.errors import Conflict, SpawnError, Unavailable
 
@@ -76,9 +76,10 @@ class Client:
 
     # Arrays
 
-    def submit(self, submission: Submission, *, children: bool = False) -> Launched:
-        """Launch. The answer comes after it has been written down."""
-        return self._post("/v1/arrays?children=true" if children else "/v1/arrays", submission, Launched)
+    def submit(self, submission: Submission, *, children: bool = False, silent_s: float = 0.0) -> Launched:
+        """Launch. The answer comes after it has been written down. `silent_s`: for how long the engine may look things up before that."""
+        target = "/v1/arrays?children=true" if children else "/v1/arrays"
+        return self.call("POST", target, msgspec.json.encode(submission), Launched, silent_s=silent_s)
 
     def submit_documents(self, documents: Sequence[dict[str, Any]], *, parameters: dict[str, str], dry_run: bool) -> SubmittedDocuments:
         """Submit what SubmitJob and RegisterJobDefinition take, in this order: all of it, or nothing."""
@@ -139,7 +140,7 @@ class Client:
 
     def remove(self, ref: str, *, dry_run: bool) -> Change:
         """Forget a settled array, with its files."""
-        return self._call("DELETE", with_query(array_path(ref), {"dry_run": "true" if dry_run else None}), None, Change)
+        return self.call("DELETE", with_query(array_path(ref), {"dry_run": "true" if dry_run else None}), None, Change)
 
     # Members
 
@@ -174,9 +175,9 @@ class Client:
         """One member, with its attempts."""
         return self._get(member_path(ref), {}, MemberDetail)
 
-    def log(self, ref: str, *, attempt: int | None = None, offset: int | None = None, tail: int | None = None) -> LogPiece:
-        """Bytes of a log from `offset` (at most 1 MiB a call), or its last `tail` lines."""
-        target = with_query(member_path(ref, "log"), {"attempt": attempt, "offset": offset, "tail": tail})
+    def log(self, ref: str, *, attempt: int | None = None, offset: int | None = None, tail: int | None = None, here: bool = False) -> LogPiece:
+        """Bytes of a log from `offset` (at most 1 MiB a call), or its last `tail` lines. `here`: of what was brought to this machine already."""
+        target = with_query(member_path(ref, "log"), {"attempt": attempt, "offset": offset, "tail": tail, "here": "true" if here else None})
         answer = self._answer("GET", target, None)
         if answer.status >= 400:
             raise self._refusal(answer)
@@ -201,11 +202,11 @@ class Client:
 
     def open_endpoint(self, opening: Opening) -> Opened:
         """Open the AWS endpoint. Again with the same settings: its keys are accepted too."""
-        return self._call("PUT", "/v1/endpoint", msgspec.json.encode(opening), Opened)
+        return self.call("PUT", "/v1/endpoint", msgspec.json.encode(opening), Opened)
 
     def close_endpoint(self) -> Endpoint:
         """Close the AWS endpoint, and let no later engine open it; NotFound when there is none."""
-        return self._call("DELETE", "/v1/endpoint", None, Endpoint)
+        return self.call("DELETE", "/v1/endpoint", None, Endpoint)
 
     def batch(self, operation: str, document: Mapping[str, Any]) -> dict[str, Any]:
         """The answer to an operation of AWS Batch, such as `SubmitJob`; its refusal has the message that AWS clients get."""
@@ -214,13 +215,14 @@ class Client:
     # How
 
     def _get(self, path: str, query: Query, kind: type[T]) -> T:
-        return self._call("GET", with_query(path, query), None, kind)
+        return self.call("GET", with_query(path, query), None, kind)
 
     def _post(self, path: str, body: object, kind: type[T]) -> T:
-        return self._call("POST", path, msgspec.json.encode(body), kind)
+        return self.call("POST", path, msgspec.json.encode(body), kind)
 
-    def _call(self, method: str, target: str, body: bytes | None, kind: type[T]) -> T:
-        return self._decode(self._answer(method, target, body), kind)
+    def call(self, method: str, target: str, body: bytes | None, kind: type[T], *, silent_s: float = 0.0) -> T:
+        """One call of docs/api.md, its answer decoded. `silent_s`: for how long the engine is expected to say nothing."""
+        return self._decode(self._answer(method, target, body, silent_s=silent_s), kind)
 
     def _answer(self, method: str, target: str, body: bytes | None, *, silent_s: float = 0.0) -> wire.Answer:
         """Ask. A crashed engine is brought back when that cannot do anything twice; one that was stopped on purpose stays stopped, once it has answered.

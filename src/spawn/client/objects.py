@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
+
+from spawn.client.instances import Entrance, FleetPlace, Instance
 
 SCHEMA_VERSION = 1
 
@@ -15,11 +17,20 @@ class Child(Struct, frozen=True, kw_only=True):
     index: int | None
     id: str
     name: str
-    instance_id: str
+    instance_id: str | None = None
+
+
+class Reason(Struct, frozen=True, kw_only=True):
+    """Why some members do not run now, or what should be known of their instances."""
+
+    indexes: str | None
+    count: int
+    reason: str
+    kind: str | None = None  #: of what keeps attempts on EC2 from beginning (docs/api.md); None: nothing of that
 
 
 class Array(Struct, frozen=True, kw_only=True):
-    """An array job, or a single job (`kind` is `job`), and where it stands."""
+    """An array job, or a single job (`kind` is `job`), and where it stands. What is UNSET here is said of arrays on EC2 only."""
 
     schema_version: int
     array_id: str
@@ -58,11 +69,19 @@ class Array(Struct, frozen=True, kw_only=True):
     rate_per_s: float | None = None
     seconds_left: float | None = None
     notes: list[str] = field(default_factory=list)
+    interrupted: int | UnsetType = UNSET
+    fleet: FleetPlace | UnsetType = UNSET
+    remarks: list[Reason] | UnsetType = UNSET
 
     @property
     def title(self) -> str:
         """What to call it: its name, else its id."""
         return self.name or self.array_id
+
+    @property
+    def on_ec2(self) -> bool:
+        """Whether its members have instances on EC2."""
+        return self.provider == "ec2"
 
     @property
     def settled(self) -> bool:
@@ -110,6 +129,13 @@ class Member(Struct, frozen=True, kw_only=True):
     stopped_at: str | None = None
     age_s: float | None = None
     tags: dict[str, str] = field(default_factory=dict)
+    interrupted: bool | UnsetType = UNSET
+    instance: Instance | UnsetType | None = UNSET
+
+    @property
+    def machine(self) -> Instance | None:
+        """Its instance on EC2, when there is one."""
+        return self.instance if isinstance(self.instance, Instance) else None
 
 
 class Attempt(Struct, frozen=True, kw_only=True):
@@ -130,6 +156,7 @@ class Attempt(Struct, frozen=True, kw_only=True):
     log: str | None = None
     output: str | None = None
     lost: bool = False
+    interrupted: bool | UnsetType = UNSET
 
 
 class MemberDetail(Member, frozen=True, kw_only=True):
@@ -173,14 +200,6 @@ class FailureGroup(Struct, frozen=True, kw_only=True):
     status_reason: str | None = None
     reason: str | None = None
     example: Example | None = None
-
-
-class Reason(Struct, frozen=True, kw_only=True):
-    """Why some members do not run now."""
-
-    indexes: str | None
-    count: int
-    reason: str
 
 
 class Engine(Struct, frozen=True, kw_only=True):
@@ -252,7 +271,7 @@ class LogPiece(NamedTuple):
 
 
 class Session(Struct, frozen=True, kw_only=True):
-    """What `spored enter` needs to enter a member's view (docs/wire.md)."""
+    """What `spored enter` needs to enter a member's view (docs/wire.md), or how to reach its instance on EC2."""
 
     spec: dict[str, Any]
     runner: str
@@ -262,33 +281,4 @@ class Session(Struct, frozen=True, kw_only=True):
     attempt: int
     state: str
     compute_environment: str = "local"
-
-
-class Submission(Struct, frozen=True, kw_only=True):
-    """What is to be launched."""
-
-    name: str | None = None
-    indexes: str | None = None
-    max_concurrent: int | None = None
-    script: str | None = None
-    command: list[str] | None = None
-    environment: dict[str, str] = field(default_factory=dict)
-    env: dict[str, str] = field(default_factory=dict)
-    workdir: str | None = None
-    ttl_s: float | None = None
-    timeout_s: float | None = None
-    on_complete: str | None = None
-    retries: int = 0
-    retry_on: list[str] = field(default_factory=list)
-    max_failures: str | None = None
-    tags: dict[str, str] = field(default_factory=dict)
-    cpus: float | None = None
-    memory_mib: int | None = None
-    private_tmp: bool | None = None
-    depends_on: list[dict[str, str | None]] = field(default_factory=list)
-    sequential: bool = False
-    cloud: dict[str, Any] = field(default_factory=dict)
-    compat_env: bool = True
-    umask: int | None = None
-    grace_s: float | None = None
-    dry_run: bool = False
+    instance: Entrance | None = None

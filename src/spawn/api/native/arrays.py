@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from datetime import timedelta
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from spawn.api.native.shapes import SCHEMA_VERSION
 from spawn.domain.consequences import DEPENDENT_FAILED
+from spawn.domain.fleets import Fleet, Market
 from spawn.domain.indexes import compress
 from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job
+from spawn.domain.outcomes import OutcomeKind
+from spawn.domain.queues import provider_of
 from spawn.domain.states import NOT_STARTED, SETTLED, Status
 from spawn.engine.ports import Records
 from spawn.engine.records import JobRow
@@ -21,6 +25,9 @@ _LATELY_MS: Final = 30_000
 _NOT_ASKED_FOR: Final = (DEPENDENT_FAILED, "Not started: ")
 """How a child's reason begins when it failed without its user asking for it."""
 
+_INSTANCE: Final = re.compile(r"\bi-[0-9a-f]{17}\b")
+"""Each instance on EC2 is one child's: what many of them died of would be as many causes."""
+
 Json = dict[str, Any]
 
 
@@ -28,7 +35,9 @@ def array_object(row: JobRow, *, records: Records, directory: str, now: Instant,
     """The Array of docs/api.md."""
     job = row.job
     rate, left = _pace(row, records, now)
-    return _submitted(job) | {
+    return {
+        **_submitted(job),
+        **({} if job.fleet is None else _on_ec2(job, job.fleet, records)),
         "status": row.status.name,
         "status_reason": _reason(row, records),
         "created_at": iso(job.created_at),
@@ -46,6 +55,19 @@ def array_object(row: JobRow, *, records: Records, directory: str, now: Instant,
     }
 
 
+def _on_ec2(job: Job, fleet: Fleet, records: Records) -> Json:
+    """Where on EC2 it runs, where its logs, outputs and outcomes are, and how many the spot market ended."""
+    place = {
+        "account": fleet.account,
+        "regions": list(dict.fromkeys(offer.region for offer in fleet.offers)),
+        "instance_types": list(fleet.options.instance_types),
+        "market": (Market.SPOT if fleet.options.spot else Market.ON_DEMAND).value,
+        "instances": fleet.options.instances,
+        "objects": f"s3://{fleet.bucket}/arrays/{job.id}/",
+    }
+    return {"interrupted": len(records.ended_positions(job.key, OutcomeKind.INTERRUPTED)), "fleet": place, "remarks": []}
+
+
 def _submitted(job: Job) -> Json:
     return {
         "schema_version": SCHEMA_VERSION,
@@ -54,10 +76,10 @@ def _submitted(job: Job) -> Json:
         "kind": "array" if job.is_array else "job",
         "size": job.size,
         "indexes": None if job.indexes is None else str(job.indexes),
-        "provider": "local",
+        "provider": provider_of(job.queue),
         "ttl_s": _seconds(job.lifetime.ttl),
         "timeout_s": _seconds(job.timeout),
-        "on_complete": job.lifetime.on_complete.value,
+        "on_complete": "hibernate" if job.fleet is not None and job.fleet.options.hibernate else job.lifetime.on_complete.value,
         "retries": job.retry.attempts - 1,
         "max_failures": None if job.max_failures is None else str(job.max_failures),
         "tags": dict(job.tags),
@@ -124,10 +146,27 @@ def _pace(row: JobRow, records: Records, now: Instant) -> tuple[float | None, fl
     return round(rate, 3), round(left / rate, 1)
 
 
-def failure_groups(row: JobRow, records: Records, tail: Callable[[Job, int, int], list[str]]) -> list[Json]:
-    """Failed children grouped by how they failed, the largest group first; `tail` gives the end of one log of each group."""
+class FailureGroup(NamedTuple):
+    """Children that failed in the same way, by position and attempt (0: none)."""
+
+    exit_code: int | None
+    signal: int | None
+    status_reason: str | None
+    reason: str | None
+    members: list[tuple[int, int]]
+
+    @property
+    def example(self) -> tuple[int, int]:
+        """The one whose log is shown."""
+        return self.members[0]
+
+
+def failure_groups(row: JobRow, records: Records) -> list[FailureGroup]:
+    """Failed children grouped by how they failed, the largest group first."""
     groups: dict[tuple[Any, ...], list[tuple[int, int]]] = {}
     for position, attempt, why, kind, exit_code, signal, status_reason, reason, message in records.read("failures", (int(row.job.key, 16),)):
+        if row.job.fleet is not None and status_reason is not None:
+            status_reason = _INSTANCE.sub("i-…", status_reason)
         cause = (None, None, why, None) if why is not None or kind is None else (exit_code, signal, status_reason, message or reason)
         groups.setdefault(cause, []).append((position, attempt if why is None else 0))
     if row.base is Status.FAILED:
@@ -136,19 +175,19 @@ def failure_groups(row: JobRow, records: Records, tail: Callable[[Job, int, int]
         if rest:
             groups.setdefault((None, None, row.base_reason, None), []).extend(rest)
     ordered = sorted(groups.items(), key=lambda entry: (-len(entry[1]), entry[1][0]))
-    return [_group(row.job, cause, members, tail) for cause, members in ordered]
+    return [FailureGroup(code, signal, said, reason, members) for (code, signal, said, reason), members in ordered]
 
 
-def _group(job: Job, cause: tuple[Any, ...], members: list[tuple[int, int]], tail: Callable[[Job, int, int], list[str]]) -> Json:
-    exit_code, signal, status_reason, reason = cause
-    position, attempt = members[0]
+def group_object(job: Job, group: FailureGroup, tail: Callable[[Job, int, int], list[str]]) -> Json:
+    """The FailureGroup of docs/api.md; `tail` gives the end of the log of its example."""
+    position, attempt = group.example
     return {
-        "count": len(members),
-        "indexes": None if job.indexes is None else compress(job.index_at(position) for position, _ in members),
-        "exit_code": exit_code,
-        "signal": signal,
-        "status_reason": status_reason,
-        "reason": reason,
+        "count": len(group.members),
+        "indexes": None if job.indexes is None else compress(job.index_at(position) for position, _ in group.members),
+        "exit_code": group.exit_code,
+        "signal": group.signal,
+        "status_reason": group.status_reason,
+        "reason": group.reason,
         "example": {
             "index": job.index_at(position) if job.is_array else None,
             "attempt": attempt,

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from spawn.api.native.shapes import Attempt, Member
+import msgspec
+
+from spawn.api.native.shapes import Attempt, Instance, Member
+from spawn.domain.fleets import InstanceFacts
 from spawn.domain.ids import AttemptId
 from spawn.domain.instances import state_of
 from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job
-from spawn.domain.states import SETTLED, UNDER_WAY, InstanceState, Status
+from spawn.domain.outcomes import OutcomeKind
+from spawn.domain.states import NOT_STARTED, SETTLED, UNDER_WAY, InstanceState, Status
 from spawn.engine.ports import Records
 from spawn.engine.records import JobRow
 
 _NAMES: Final = [status.name for status in Status]
 _WORD: Final[dict[InstanceState, str]] = {state: state.value for state in InstanceState}
+_GONE: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 _BLOCK: Final = 2000
 """Children read and written at a time, so that a million of them take no more room than these."""
 
@@ -41,8 +47,10 @@ class Wanted:
 class MemberReader:
     """Builds the members of one job."""
 
-    def __init__(self, records: Records, row: JobRow, *, now: Instant) -> None:
+    def __init__(self, records: Records, row: JobRow, *, now: Instant, facts: Mapping[int, InstanceFacts] | None = None) -> None:
+        """`facts`: the latest instances of the children of a job on EC2, by position."""
         self._records = records
+        self._facts = facts or {}
         self._row = row
         self._job = row.job
         self._number = int(row.job.key, 16)
@@ -93,9 +101,10 @@ class MemberReader:
 
     def _unmoved(self, position: int) -> Member:
         base = self._row.base
+        local = self._job.fleet is None
         return self._member(
             position,
-            instance_id=f"i-{self._job.key}{position:05x}01" if base not in SETTLED else None,
+            instance_id=f"i-{self._job.key}{position:05x}01" if local and base not in SETTLED else None,
             state=self._state(base),
             status=base.name,
             status_reason=self._row.base_reason,
@@ -105,15 +114,21 @@ class MemberReader:
             lost=False,
             started_at=None,
             stopped_at=iso(self._row.base_at) if base in SETTLED else None,
+            **({} if local else {"interrupted": False, "instance": None}),
         )
 
     def _moved(self, row: Any) -> Member:
-        (position, status, attempt, why, started_at, stopped_at, ends_at, kind, exit_code, status_reason, reason, _, instance_end, _) = row
+        position, status, attempt, why, started_at, stopped_at, ends_at, kind, exit_code, status_reason, reason, _, instance_end = row[:13]
         settled = status >= Status.SUCCEEDED
+        if self._job.fleet is None:
+            instance: dict[str, Any] = {
+                "instance_id": f"i-{self._job.key}{position:05x}{max(attempt, 1):02x}" if attempt or not settled else None,
+                "state": self._state(Status(status), ends_at=instance_end if settled else ends_at, stopping=why is not None and not settled),
+            }
+        else:
+            instance = self._on_ec2(row) | {"interrupted": settled and kind == OutcomeKind.INTERRUPTED.value}
         return self._member(
             position,
-            instance_id=f"i-{self._job.key}{position:05x}{max(attempt, 1):02x}" if attempt or not settled else None,
-            state=self._state(Status(status), ends_at=instance_end if settled else ends_at, stopping=why is not None and not settled),
             status=_NAMES[status],
             status_reason=why if why is not None else status_reason,
             exit_code=exit_code,
@@ -122,7 +137,87 @@ class MemberReader:
             lost=settled and kind == "lost",
             started_at=iso(started_at),
             stopped_at=iso(stopped_at),
+            **instance,
         )
+
+    def _on_ec2(self, row: Any) -> dict[str, Any]:
+        status, attempt = Status(row["status"]), row["attempt"]
+        facts = facts_of(self._facts.get(row["position"]), status, AttemptId(self._job.key, row["position"], attempt))
+        named = None if status in NOT_STARTED or not attempt else row["instance_id"]
+        return {
+            "instance_id": facts.instance_id if facts is not None else named,
+            "state": _WORD[self._state_on_ec2(row, status, facts)],
+            "instance": None if facts is None else instance_object(facts),
+        }
+
+    def _state_on_ec2(self, row: Any, status: Status, facts: InstanceFacts | None) -> InstanceState:
+        """What was last seen of it; where nothing was, what the store has. An instance that several share is over for a child when that has settled."""
+        if status in SETTLED and (facts is None or (self._job.fleet is not None and self._job.fleet.options.shared)):
+            return InstanceState(row["instance"]) if row["instance"] is not None else InstanceState.TERMINATED
+        if facts is None:
+            return InstanceState.RUNNING if status is Status.RUNNING else InstanceState.PENDING
+        ending = status in UNDER_WAY and row["reason"] is not None and facts.state is InstanceState.RUNNING
+        return InstanceState.SHUTTING_DOWN if ending else facts.state
+
+    def states(self) -> dict[str, int]:
+        """How many members of a job on EC2 have an instance in each state, without those that none are in."""
+        counts: dict[str, int] = {}
+        unmoved = self._job.size
+        for row in self._records.read("members", {"key": self._number, "low": 0, "high": self._job.size - 1}):
+            status = Status(row["status"])
+            facts = facts_of(self._facts.get(row["position"]), status, AttemptId(self._job.key, row["position"], row["attempt"]))
+            state = self._state_on_ec2(row, status, facts).value
+            counts[state] = counts.get(state, 0) + 1
+            unmoved -= 1
+        if unmoved:
+            state = self._state(self._row.base)
+            counts[state] = counts.get(state, 0) + unmoved
+        return counts
+
+    def shared_states(self, instances: int) -> dict[str, int]:
+        """How many instances are in each state, of a job that asked for so many to be shared by its children; those that are still to come are pending."""
+        found: dict[str, InstanceState] = {}
+        waiting = 0 if self._row.base in SETTLED else self._job.size
+        for row in self._records.read("members", {"key": self._number, "low": 0, "high": self._job.size - 1}):
+            status = Status(row["status"])
+            waiting -= self._row.base not in SETTLED
+            facts = facts_of(self._facts.get(row["position"]), status, AttemptId(self._job.key, row["position"], row["attempt"]))
+            name = facts.instance_id if facts is not None else None if status in NOT_STARTED else row["instance_id"]
+            if name is not None:
+                found[name] = facts.state if facts is not None else self._state_on_ec2(row, status, None)
+            elif status not in SETTLED:
+                waiting += 1
+        counts = Counter(state.value for state in found.values())
+        alive = sum(state not in _GONE for state in found.values())
+        counts[InstanceState.PENDING.value] += max(0, min(waiting, instances - alive))
+        return {state: count for state, count in counts.items() if count}
+
+
+def facts_of(facts: InstanceFacts | None, status: Status, attempt: AttemptId) -> InstanceFacts | None:
+    """The facts, if they are about the instance of this attempt of a child: while a child waits, its latest instance is an earlier attempt's."""
+    if facts is None or not attempt.attempt or status in NOT_STARTED:
+        return None
+    return None if status is Status.STARTING and attempt not in facts.attempts else facts
+
+
+def instance_object(facts: InstanceFacts) -> Instance:
+    """The Instance of docs/api.md."""
+    return Instance(
+        type=facts.type,
+        region=facts.region,
+        zone=facts.zone,
+        market=facts.market.value,
+        address=facts.address,
+        image=facts.image,
+        key_name=facts.key_name,
+        launched_at=iso(facts.launched_at),
+        ended_at=iso(facts.ended_at),
+        ended_why=facts.ended_why,
+        checked_in_at=iso(facts.checked_in_at),
+        heard_at=iso(facts.heard_at),
+        ends_at=iso(facts.ends_at),
+        unsent=facts.unsent,
+    )
 
 
 class AttemptReader:
@@ -141,11 +236,12 @@ class AttemptReader:
             found.setdefault(row[0], []).append(self._ended(row))
         for row in self._records.read("members", wanted):
             if Status(row[1]) in UNDER_WAY:
-                found.setdefault(row[0], []).append(self._attempt(row[0], row[2], status=None, status_reason=row[3], started_at=row[4]))
+                facts = {"named": row["instance_id"], "status": None, "status_reason": row[3], "started_at": row[4]}
+                found.setdefault(row[0], []).append(self._attempt(row[0], row[2], **facts))
         return found
 
     def _ended(self, row: Any) -> Attempt:
-        position, number, started_at, stopped_at, kind, exit_code, signal, status_reason, reason, message, cpu_s, max_rss_kib, _, _ = row
+        position, number, started_at, stopped_at, kind, exit_code, signal, status_reason, reason, message, cpu_s, max_rss_kib = row[:12]
         return self._attempt(
             position,
             number,
@@ -160,19 +256,32 @@ class AttemptReader:
             cpu_s=cpu_s,
             max_rss_kib=max_rss_kib,
             lost=kind == "lost",
+            interrupted=kind == OutcomeKind.INTERRUPTED.value,
+            named=row["instance_id"],
         )
 
     def _attempt(
-        self, position: int, number: int, *, started_at: Instant | None, stopped_at: Instant | None = None, lost: bool = False, **facts: Any
+        self,
+        position: int,
+        number: int,
+        *,
+        named: str | None,
+        started_at: Instant | None,
+        stopped_at: Instant | None = None,
+        lost: bool = False,
+        interrupted: bool = False,
+        **facts: Any,
     ) -> Attempt:
         log, output = self._paths(position, number)
+        local = self._job.fleet is None
         return Attempt(
             attempt=number,
-            instance_id=AttemptId(self._job.key, position, number).instance_id,
+            instance_id=AttemptId(self._job.key, position, number).instance_id if local else named,
             log=log,
             output=output,
             started_at=iso(started_at),
             stopped_at=iso(stopped_at),
             lost=lost,
+            interrupted=msgspec.UNSET if local else interrupted,
             **facts,
         )

@@ -25,6 +25,8 @@ _WORDS: Final = {
     "@pending": (Status.SUBMITTED, Status.PENDING, Status.RUNNABLE),
 }
 
+_ENDS: Final = {"@lost": OutcomeKind.LOST, "@interrupted": OutcomeKind.INTERRUPTED}
+
 
 class Member(NamedTuple):
     """One child of one job."""
@@ -100,19 +102,31 @@ class References:
         return position
 
     def _of_instance(self, text: str) -> Member:
+        """An instance on EC2 by the name that it has there, one on this machine by the attempt in its name."""
         if len(text) < _SHORTEST_INSTANCE:
             raise UsageError(f"'{text}' is too short for an instance id: give at least 6 digits after i-")
         digits = text[2:]
+        named = [name for (name,) in self.records.read("instances_between", {"low": text, "high": text + "g"})]
         low, high = (AttemptId.of_instance("i-" + digits.ljust(17, fill)[:17]) for fill in "0f")
-        rows = self.records.jobs_between(low.key, high.key)
-        if not rows or len(digits) > 17:
-            raise NotFound(f"there is no instance '{text}'")
-        if len(rows) > 1 or (len(digits) < 15 and rows[0].job.size > 1):
+        rows = [row for row in self.records.jobs_between(low.key, high.key) if row.job.fleet is None and len(digits) <= 17]
+        if len(named) + len(rows) > 1 or (rows and len(digits) < 15 and rows[0].job.size > 1):
             raise UsageError(f"several instances begin with '{text}': give more of the id")
+        if named:
+            return self._working_on(named[0])
         position = low.position if len(digits) >= 15 else 0
-        if position >= rows[0].job.size:
+        if not rows or position >= rows[0].job.size:
             raise NotFound(f"there is no instance '{text}'")
         return Member(rows[0], position)
+
+    def _working_on(self, instance_id: str) -> Member:
+        """The child that an instance on EC2 works on, or was the last to."""
+        attempts = self.records.by_instance(instance_id)
+        rows = self.records.jobs_between(attempts[0].key, attempts[0].key)
+        if not rows:
+            raise NotFound(f"there is no instance '{instance_id}'")
+        statuses = {position: Status(record.status) for position, record in self.records.rows(rows[0].job.key)} if len(attempts) > 1 else {}
+        working = [attempt for attempt in attempts if statuses.get(attempt.position) is Status.RUNNING]
+        return Member(rows[0], (working or attempts[-1:])[0].position)
 
     def positions(self, row: JobRow, text: str | None) -> list[int] | None:
         """The positions that an index set or a state word names, ascending; None (all) for None."""
@@ -132,8 +146,8 @@ class References:
         return position
 
     def _in_state(self, row: JobRow, word: str) -> list[int]:
-        if word == "@lost":
-            return self.records.ended_positions(row.job.key, OutcomeKind.LOST)
+        if word in _ENDS:
+            return self.records.ended_positions(row.job.key, _ENDS[word])
         statuses = _WORDS.get(word)
         if statuses is None:
             raise UsageError(f"'{word}' is not a state word: use one of {', '.join(sorted(STATE_WORDS))}")

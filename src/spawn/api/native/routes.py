@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, Protocol, TypeVar
 
 import anyio
@@ -19,7 +20,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from spawn.api.native.members import Wanted
 from spawn.api.native.service import Service
 from spawn.api.native.shapes import Asked, Documents, Limit, Stop
+from spawn.api.native.uploads import LONGEST_S
 from spawn.domain.errors import Conflict, NotFound, SpawnError, Unavailable, UsageError
+from spawn.engine.fleets import LOOK_S
 from spawn.engine.submission import Submission
 
 _log = logging.getLogger(__name__)
@@ -56,6 +59,8 @@ def native_routes(service: Service, host: Host) -> list[Route]:
         Route("/v1/arrays/{ref:path}/settled", handlers.settled),
         Route("/v1/arrays/{ref:path}/failures", handlers.failures),
         Route("/v1/arrays/{ref:path}/why", handlers.why),
+        Route("/v1/arrays/{ref:path}/ends", handlers.ends),
+        Route("/v1/arrays/{ref:path}/brought", handlers.brought),
         Route("/v1/arrays/{ref:path}/limit", handlers.limit, methods=["POST"]),
         Route("/v1/arrays/{ref:path}/{change}", handlers.change, methods=["POST"]),
         Route("/v1/arrays/{ref:path}", handlers.remove, methods=["DELETE"]),
@@ -126,7 +131,9 @@ class _Handlers:
 
     async def arrays(self, request: Request) -> Response:
         query = request.query_params
-        found = await run_in_threadpool(self._service.arrays, statuses=query.getlist("status"), names=query.getlist("name"), tags=_tags(query.getlist("tag")))
+        found = await run_in_threadpool(
+            self._service.arrays, statuses=query.getlist("status"), names=query.getlist("name"), tags=query_tags(query.getlist("tag"))
+        )
         return json_response(found)
 
     async def array(self, request: Request) -> Response:
@@ -134,7 +141,7 @@ class _Handlers:
 
     async def settled(self, request: Request) -> Response:
         until = time.monotonic() + min(_number(request, "timeout_s", _LONGEST_WAIT_S), _LONGEST_WAIT_S)
-        ref = (await run_in_threadpool(self._service.array, _ref(request)))["array_id"]
+        ref = await run_in_threadpool(self._service.array_id, _ref(request))
         # one number, read without leaving this thread: handing over to another would cost more
         while not self._service.is_settled(ref) and time.monotonic() < until and not self._host.is_stopping():
             await anyio.sleep(_LOOK_EVERY_S)
@@ -146,19 +153,32 @@ class _Handlers:
     async def why(self, request: Request) -> Response:
         return json_response(await run_in_threadpool(self._service.why, _ref(request)))
 
+    async def ends(self, request: Request) -> Response:
+        within_s = min(_number(request, "timeout_s", LOOK_S), LOOK_S)
+        return json_response(await run_in_threadpool(self._service.instances.ends, _ref(request), request.query_params.get("indexes"), within_s))
+
+    async def brought(self, request: Request) -> Response:
+        query = request.query_params
+        attempt = None if "attempt" not in query else int(_number(request, "attempt", 0))
+        within_s = min(_number(request, "timeout_s", LONGEST_S), LONGEST_S)
+        bring = partial(self._service.uploads.bring, indexes=query.get("indexes"), attempt=attempt, within_s=within_s)
+        return json_response(await run_in_threadpool(bring, _ref(request), query.get("what", "")))
+
     async def limit(self, request: Request) -> Response:
         asked = await read_body(request, Limit)
         return json_response(await run_in_threadpool(self._service.limit, _ref(request), asked.max_concurrent))
 
     async def change(self, request: Request) -> Response:
-        calls = {"cancel": self._service.cancel, "terminate": self._service.terminate, "retry": self._service.retry, "extend": self._service.extend}
+        changes, instances = self._service.changes, self._service.instances
+        calls = {"cancel": changes.cancel, "terminate": changes.terminate, "retry": changes.retry, "extend": changes.extend}
+        calls |= {"stop": instances.stop, "start": instances.start}
         call = calls.get(request.path_params["change"])
         if call is None:
             return await _unknown(request, NotFound())
         return json_response(await run_in_threadpool(call, _ref(request), await read_body(request, Asked)))
 
     async def remove(self, request: Request) -> Response:
-        return json_response(await run_in_threadpool(self._service.remove, _ref(request), dry_run=request.query_params.get("dry_run") == "true"))
+        return json_response(await run_in_threadpool(self._service.changes.remove, _ref(request), dry_run=request.query_params.get("dry_run") == "true"))
 
     async def members(self, request: Request) -> Response:
         query = request.query_params
@@ -168,7 +188,7 @@ class _Handlers:
             ref=query.get("array"),
             indexes=query.get("indexes"),
             wanted=wanted,
-            tags=_tags(query.getlist("tag")),
+            tags=query_tags(query.getlist("tag")),
             attempts=query.get("attempts") == "true",
         )
         return StreamingResponse(_lines(blocks), media_type="application/x-ndjson")
@@ -185,6 +205,7 @@ class _Handlers:
             attempt=None if attempt is None else int(_number(request, "attempt", 0)),
             offset=offset,
             tail=None if tail is None else int(_number(request, "tail", 0)),
+            here=request.query_params.get("here") == "true",
         )
         headers = {"X-Log-Next": str(piece.next), "X-Log-Complete": "true" if complete else "false", "X-Log-Attempt": str(number)}
         return Response(piece.content, media_type="application/octet-stream", headers=headers)
@@ -203,7 +224,7 @@ def _ref(request: Request) -> str:
     return ref
 
 
-def _tags(entries: list[str]) -> dict[str, str]:
+def query_tags(entries: list[str]) -> dict[str, str]:
     """`k=v` filters. `array:id` and its like are not tags of the user but parts of the members; the client asks for those by name."""
     pairs = {}
     for entry in entries:

@@ -3,31 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
 from spawn.api.native import arrays, logs
+from spawn.api.native.bringing import Bringer
+from spawn.api.native.changes import Changes
+from spawn.api.native.instances import Instances
 from spawn.api.native.members import AttemptReader, MemberReader, Wanted
+from spawn.api.native.planning import Planning, check_provider, resolved_dependencies
 from spawn.api.native.references import References
-from spawn.api.native.shapes import SCHEMA_VERSION, Asked, Documents, Member
+from spawn.api.native.remarks import HeldUp, remarks, starting_groups, statuses_of
+from spawn.api.native.shapes import SCHEMA_VERSION, Documents, Member
+from spawn.api.native.uploads import EXAMPLES_S, Uploads
 from spawn.api.native.waiting import waiting_reasons
 from spawn.domain.errors import Conflict, UsageError
 from spawn.domain.ids import AttemptId, child_id
-from spawn.domain.indexes import compress
 from spawn.domain.jobs import Job
-from spawn.domain.queues import LOCAL_ENVIRONMENT
+from spawn.domain.queues import LOCAL, LOCAL_ENVIRONMENT, provider_of
 from spawn.domain.states import NOT_STARTED, SETTLED, InstanceState, Status
 from spawn.engine import commands
+from spawn.engine.fleets import Fleets
 from spawn.engine.loop import Engine
 from spawn.engine.ports import AttemptFiles, Clock, Records
 from spawn.engine.records import JobRow
-from spawn.engine.submission import Submission, dependencies_of
+from spawn.engine.submission import Submission
 
 Json = dict[str, Any]
 _TAIL_LINES = 10
+_MOST_BROUGHT = 20
+"""Groups of failures on EC2 of which the end of a log is brought."""
 
 
 class TakeDocuments(Protocol):
@@ -46,19 +54,43 @@ class Service:
     files: AttemptFiles
     clock: Clock
     take_documents: TakeDocuments
+    fleets: Fleets | None = None  #: None: this engine has no EC2
+    bringer: Bringer = field(default_factory=Bringer)
 
     @property
     def _references(self) -> References:
         return References(self.records)
 
+    @property
+    def planning(self) -> Planning:
+        """Plans for EC2, and launches there."""
+        return Planning(engine=self.engine, records=self.records, fleets=self.fleets)
+
+    @property
+    def changes(self) -> Changes:
+        """The calls that change children that there are."""
+        return Changes(engine=self.engine, records=self.records)
+
+    @property
+    def instances(self) -> Instances:
+        """The calls about instances on EC2."""
+        return Instances(engine=self.engine, records=self.records, fleets=self.fleets)
+
+    @property
+    def uploads(self) -> Uploads:
+        """The calls about what they have uploaded."""
+        return Uploads(instances=self.instances, clock=self.clock, bringer=self.bringer)
+
     # --- launching ----------------------------------------------------------------------------------------------------
 
     def submit(self, submission: Submission, *, children: bool) -> Json:
         """Take a job; the answer comes after the commit."""
-        named = dependencies_of(submission)
-        depends_on = tuple(replace(d, job=self._references.job_id(d.job)) if d.job is not None else d for d in named)
-        depends_on += commands.in_sequence(submission)
-        done = self.engine.call(lambda state: commands.submit(state, submission, depends_on))
+        check_provider(submission)
+        depends_on = resolved_dependencies(submission, self._references)
+        if submission.provider == LOCAL:
+            done = self.engine.call(lambda state: commands.submit(state, submission, depends_on))
+        else:
+            done = self.planning.submit(submission, depends_on)
         if submission.dry_run:
             answer = arrays.array_object(
                 _unborn(done.job, submission.max_concurrent), records=self.records, directory="", now=self.clock.now(), notes=done.notes
@@ -83,12 +115,33 @@ class Service:
     # --- arrays -------------------------------------------------------------------------------------------------------
 
     def _array(self, row: JobRow, notes: Sequence[str] = ()) -> Json:
-        directory = str(self.files.directory(row.job))
-        return arrays.array_object(row, records=self.records, directory=directory, now=self.clock.now(), notes=notes)
+        directory, now = str(self.files.directory(row.job)), self.clock.now()
+        array = arrays.array_object(row, records=self.records, directory=directory, now=now, notes=notes)
+        if row.job.fleet is None:
+            return array
+        shared = row.job.fleet.options.instances
+        if row.status in SETTLED and shared is None:
+            return array
+        facts = self.instances.facts(row.job)
+        reader = MemberReader(self.records, row, now=now, facts=facts)
+        array["instances"] = reader.states() if shared is None else reader.shared_states(shared)
+        if row.status in SETTLED:
+            return array
+        array["remarks"] = remarks(row.job, statuses_of(self.records, row.job), facts, self._held_up(row.job), now)
+        return array
+
+    def _held_up(self, job: Job) -> HeldUp:
+        """Why attempts that its provider was handed have not begun, as that says."""
+        provider = self.engine.providers.get(provider_of(job.queue))
+        return {} if provider is None else provider.why(job.key)
 
     def array(self, ref: str) -> Json:
         """The array that a reference names."""
         return self._array(self._references.job(ref))
+
+    def array_id(self, ref: str) -> str:
+        """The id of the array that a reference names."""
+        return self._references.job_id(ref)
 
     def is_settled(self, job: str) -> bool:
         """Whether the job of this id has settled (or was forgotten), at the price of one number."""
@@ -104,13 +157,22 @@ class Service:
     def failures(self, ref: str) -> Json:
         """Failed children by cause, with the end of one log each."""
         row = self._references.job(ref)
-        groups = arrays.failure_groups(row, self.records, lambda job, p, a: logs.tail_of(Path(self.files.log(job, p, a)), _TAIL_LINES))
-        return {"schema_version": SCHEMA_VERSION, "groups": groups}
+        groups = arrays.failure_groups(row, self.records)
+        self.uploads.bring_examples(row.job, [group.example for group in groups[:_MOST_BROUGHT] if group.example[1]], within_s=EXAMPLES_S)
+        found = [arrays.group_object(row.job, group, lambda job, p, a: logs.tail_of(Path(self.files.log(job, p, a)), _TAIL_LINES)) for group in groups]
+        return {"schema_version": SCHEMA_VERSION, "groups": found}
 
     def why(self, ref: str) -> Json:
         """Why the children that do not run do not run."""
-        provider = self.engine.provider
-        reasons = waiting_reasons(self._references.job(ref), self.records, provider.capacity(), provider.holds_back())
+        row = self._references.job(ref)
+        provider = self.engine.providers.get(provider_of(row.job.queue), self.engine.provider)
+        reasons = waiting_reasons(row, self.records, provider.capacity(), provider.holds_back())
+        if row.job.fleet is not None:
+            facts, held_up, under_way = self.instances.facts(row.job), self._held_up(row.job), statuses_of(self.records, row.job)
+            starting = {position: number for position, (status, number) in under_way.items() if status is Status.STARTING}
+            reasons += starting_groups(row.job, starting, facts, held_up, self.clock.now())
+            running = {position: found for position, found in under_way.items() if found[0] is Status.RUNNING}
+            reasons += remarks(row.job, running, facts, {}, self.clock.now())
         return {"schema_version": SCHEMA_VERSION, "reasons": reasons}
 
     # --- members ------------------------------------------------------------------------------------------------------
@@ -134,13 +196,16 @@ class Service:
                 continue
             if wanted.statuses and not any(row.counts[Status[status]] for status in wanted.statuses):
                 continue
-            for block in MemberReader(self.records, row, now=self.clock.now()).blocks(wanted, positions):
+            for block in self._reader(row).blocks(wanted, positions):
                 yield self._with_attempts(row.job, block) if attempts else block
+
+    def _reader(self, row: JobRow) -> MemberReader:
+        return MemberReader(self.records, row, now=self.clock.now(), facts=self.instances.facts(row.job))
 
     def _with_attempts(self, job: Job, members: Sequence[Member]) -> list[Json]:
         places = [0 if member.index is None or job.indexes is None else job.indexes.position_of(member.index) or 0 for member in members]
         found = self._attempts(job).between(places[0], places[-1])
-        return [msgspec.structs.asdict(member) | {"attempts": found.get(place, [])} for place, member in zip(places, members, strict=True)]
+        return [_said(member) | {"attempts": found.get(place, [])} for place, member in zip(places, members, strict=True)]
 
     def _attempts(self, job: Job) -> AttemptReader:
         files = self.files
@@ -149,34 +214,38 @@ class Service:
     def member(self, ref: str) -> Json:
         """A member, and all its attempts."""
         row, position = self._references.member(ref)
-        return self._with_attempts(row.job, [MemberReader(self.records, row, now=self.clock.now()).one(position)])[0]
+        return self._with_attempts(row.job, [self._reader(row).one(position)])[0]
 
-    def log(self, ref: str, *, attempt: int | None, offset: int, tail: int | None) -> tuple[logs.Piece, bool, int]:
-        """Bytes of a log, whether no more comes, and the attempt they are of (the latest unless named)."""
+    def log(self, ref: str, *, attempt: int | None, offset: int, tail: int | None, here: bool = False) -> tuple[logs.Piece, bool, int]:
+        """Bytes of a log, whether no more comes, and the attempt they are of (the latest unless named). `here`: of what has been brought here already."""
         row, position = self._references.member(ref)
-        member = MemberReader(self.records, row, now=self.clock.now()).one(position)
+        member = self._reader(row).one(position)
         number = member.attempt if attempt is None else attempt
         if attempt is not None and not 1 <= attempt <= member.attempt:
             raise UsageError(f"{member.id} has no attempt {attempt}: it has had {member.attempt}")
         over = number < member.attempt or Status[member.status] in SETTLED
         if number == 0:
             return logs.Piece(b"", 0), over, 0
+        if not here:
+            self.uploads.bring_log(row.job, position, number)
         path = Path(self.files.log(row.job, position, number))
         piece = logs.piece_at(path, offset) if tail is None else logs.last_lines(path, tail)
         return piece, over and len(piece.content) < logs.MOST_BYTES, number
 
     def session(self, ref: str) -> Json:
-        """What `spored enter` needs to see what a member's attempt sees."""
+        """What `spored enter` needs to see what a member's attempt sees; on EC2 how its instance is reached."""
         row, position = self._references.member(ref)
-        member = MemberReader(self.records, row, now=self.clock.now()).one(position)
-        if member.attempt == 0 or Status[member.status] in NOT_STARTED:
+        member = self._reader(row).one(position)
+        if row.job.fleet is not None:
+            place = self.instances.session(row, position, member)
+        elif member.attempt == 0 or Status[member.status] in NOT_STARTED:
             raise Conflict(f"{member.id} has not started: it is {member.status}")
-        if row.job.work.private_tmp and member.state == InstanceState.TERMINATED.value:
+        elif row.job.work.private_tmp and member.state == InstanceState.TERMINATED.value:
             raise Conflict(f"{member.id} cannot be entered: its instance {member.instance_id} has ended")
-        return {
+        else:
+            place = {"spec": self.files.session_spec(row.job), "runner": self.files.runner_directory(row.job)}
+        return place | {
             "schema_version": SCHEMA_VERSION,
-            "spec": self.files.session_spec(row.job),
-            "runner": self.files.runner_directory(row.job),
             "key": row.job.key,
             "position": position,
             "index": member.index,
@@ -189,63 +258,14 @@ class Service:
         found = self.records.read("child_environment", (int(job.key, 16), position))
         return (found[0][0] if found else None) or LOCAL_ENVIRONMENT
 
-    # --- changes ------------------------------------------------------------------------------------------------------
-
-    def _changed(self, changed: commands.Changed) -> Json:
-        job = changed.job
-
-        def indexes(positions: Sequence[int]) -> str | None:
-            return None if job.indexes is None or not positions else compress(map(job.index_at, positions))
-
-        return {
-            "schema_version": SCHEMA_VERSION,
-            "array_id": job.id,
-            "indexes": indexes(changed.positions),
-            "count": len(changed.positions),
-            "skipped": [{"indexes": indexes(positions) or "", "reason": why} for why, positions in changed.skipped.items()],
-        }
-
-    def cancel(self, ref: str, asked: Asked) -> Json:
-        """Fail what has not started."""
-        row = self._references.job(ref)
-        positions = self._references.positions(row, asked.indexes)
-        reason = asked.reason or "Cancelled by its user"
-        return self._changed(self.engine.call(lambda state: commands.cancel(state, row.job.id, positions, reason=reason, dry_run=asked.dry_run)))
-
-    def terminate(self, ref: str, asked: Asked) -> Json:
-        """Stop what runs, too, and end the instances."""
-        row = self._references.job(ref)
-        positions = self._references.positions(row, asked.indexes)
-        reason, grace = asked.reason or "Terminated by its user", asked.grace_s
-        return self._changed(
-            self.engine.call(lambda state: commands.terminate(state, row.job.id, positions, reason=reason, grace_s=grace, dry_run=asked.dry_run))
-        )
-
-    def retry(self, ref: str, asked: Asked) -> Json:
-        """Run members again: those named, or all that failed."""
-        row = self._references.job(ref)
-        positions = self._references.positions(row, asked.indexes or ("@failed" if row.job.is_array else None))
-        chosen = [0] if positions is None else positions
-        return self._changed(self.engine.call(lambda state: commands.retry(state, row.job.id, chosen, dry_run=asked.dry_run)))
-
-    def extend(self, ref: str, asked: Asked) -> Json:
-        """Let instances end later, or earlier."""
-        row = self._references.job(ref)
-        positions = self._references.positions(row, asked.indexes)
-        if asked.ttl_s is None:
-            raise UsageError("ttl_s is missing: say for how long from now")
-        ttl_s = asked.ttl_s
-        return self._changed(self.engine.call(lambda state: commands.extend(state, row.job.id, positions, ttl_s=ttl_s, dry_run=asked.dry_run)))
-
     def limit(self, ref: str, max_concurrent: int | None) -> Json:
         """Change the cap on an array."""
         job = self.engine.call(lambda state: commands.limit(state, self._references.job_id(ref), max_concurrent))
         return self.array(job.id)
 
-    def remove(self, ref: str, *, dry_run: bool) -> Json:
-        """Forget an array."""
-        job = self._references.job_id(ref)
-        return self._changed(self.engine.call(lambda state: commands.remove(state, job, dry_run=dry_run)))
+
+def _said(member: Member) -> Json:
+    return {name: value for name, value in msgspec.structs.asdict(member).items() if value is not msgspec.UNSET}
 
 
 def _children(job: Job) -> Iterator[Json]:
@@ -255,7 +275,7 @@ def _children(job: Job) -> Iterator[Json]:
             "index": index,
             "id": job.id if index is None else child_id(job.id, index),
             "name": job.name if index is None else f"{job.name}-{index}",
-            "instance_id": AttemptId(job.key, position, 1).instance_id,
+            "instance_id": AttemptId(job.key, position, 1).instance_id if job.fleet is None else None,
         }
 
 

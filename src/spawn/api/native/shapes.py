@@ -9,8 +9,27 @@ import msgspec
 SCHEMA_VERSION: Final = 1
 
 
+class Instance(msgspec.Struct, kw_only=True):
+    """An instance on EC2 as it was last seen; unset is what nobody has seen yet."""
+
+    type: str
+    region: str
+    zone: str
+    market: str
+    address: str | None
+    image: str
+    key_name: str | None
+    launched_at: str | None
+    ended_at: str | None
+    ended_why: str | None
+    checked_in_at: str | None
+    heard_at: str | None
+    ends_at: str | None  #: the end that its agent confirms
+    unsent: str | None
+
+
 class Member(msgspec.Struct, kw_only=True):
-    """One child of one job, as `spawn list` shows it."""
+    """One child of one job, as `spawn list` shows it. What is UNSET here is not said of children on this machine."""
 
     schema_version: int = SCHEMA_VERSION
     array_id: str
@@ -30,13 +49,15 @@ class Member(msgspec.Struct, kw_only=True):
     stopped_at: str | None
     age_s: float
     tags: dict[str, str]
+    interrupted: bool | msgspec.UnsetType = msgspec.UNSET
+    instance: Instance | msgspec.UnsetType | None = msgspec.UNSET
 
 
 class Attempt(msgspec.Struct, kw_only=True):
     """One run of a child that has ended or is under way."""
 
     attempt: int
-    instance_id: str
+    instance_id: str | None  #: null: none was launched for it
     status: str | None  #: SUCCEEDED, FAILED, or null while it is under way
     status_reason: str | None
     exit_code: int | None = None
@@ -50,6 +71,7 @@ class Attempt(msgspec.Struct, kw_only=True):
     log: str
     output: str
     lost: bool
+    interrupted: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class Asked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
@@ -59,6 +81,7 @@ class Asked(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     reason: str | None = None
     grace_s: float | None = None
     ttl_s: float | None = None
+    hibernate: bool = False
     dry_run: bool = False
 
 

@@ -27,13 +27,17 @@ class _Around(NamedTuple):
 
 
 def waiting_reasons(row: JobRow, records: Records, capacity: Capacity, held_back: str | None = None) -> list[Json]:
-    """The children that have not begun, grouped by the reason why. `held_back`: why none may begin for now."""
+    """The children that have not begun, grouped by the reason why; of those on EC2, the ones that were handed over explain themselves (`remarks`).
+
+    `held_back`: why none may begin for now.
+    """
     statuses = {position: Status(record.status) for position, record in records.rows(row.job.key)}
     groups: dict[str, list[int]] = {}
     reasons: dict[Status, str] = {}
+    local = row.job.fleet is None
     for position in range(row.job.size):
         status = statuses.get(position, row.base)
-        if status in NOT_STARTED or status is Status.STARTING:
+        if status in NOT_STARTED or (status is Status.STARTING and local):
             if status not in reasons:
                 reasons[status] = _held_back(status, held_back) or _why(row, status, records, capacity)
             groups.setdefault(reasons[status], []).append(position)
@@ -76,6 +80,8 @@ def _why_runnable(row: JobRow, around: _Around) -> str:
         return f"the array's own limit: at most {row.max_concurrent} at once (`spawn limit` changes it)"
     if (missing := _missing(job, around)) is not None:
         return missing
+    if job.fleet is not None:
+        return "is handed to EC2 in its turn"
     queue = around.catalog.queues.get(job.queue)
     if queue is not None and (full := _full(job, queue, around)) is not None:
         return full

@@ -10,6 +10,7 @@ from spawn.cli.render import data
 from spawn.cli.render.data import Column, Kind
 from spawn.cli.render.terminal import has_colour, paint, paint_status, printable
 from spawn.cli.render.times import between, duration
+from spawn.client.instances import FleetPlace
 from spawn.client.objects import Array, FailureGroup, Member, Reason
 
 _BAR: Final = 30
@@ -75,6 +76,12 @@ MEMBERS: Final[Kind[Member]] = Kind(
         Column("STARTED", lambda m: m.started_at, wide=True),
         Column("STOPPED", lambda m: m.stopped_at, wide=True),
         Column("TAGS", lambda m: _tags(m.tags), wide=True),
+        Column("TYPE", lambda m: m.machine and m.machine.type, wide=True),
+        Column("ZONE", lambda m: m.machine and m.machine.zone, wide=True),
+        Column("MARKET", lambda m: m.machine and m.machine.market, wide=True),
+        Column("ADDRESS", lambda m: m.machine and m.machine.address, wide=True),
+        Column("LAUNCHED", lambda m: m.machine and m.machine.launched_at, wide=True),
+        Column("ENDS", lambda m: m.machine and m.machine.ends_at, wide=True),
     ),
     identity=lambda m: m.id,
     name=lambda m: m.name,
@@ -93,11 +100,24 @@ def page(array: Array, *, colour: bool) -> list[str]:
     lines.append("  ".join(counted))
     if array.lost:
         lines.append(f"{array.lost} of them lost: their machine or runner died")
+    if isinstance(array.interrupted, int) and array.interrupted:
+        lines.append(f"{array.interrupted} of them interrupted: the spot market took their instances back")
+    if isinstance(array.fleet, FleetPlace):
+        lines.append(_instances(array, colour=colour))
+    if isinstance(array.remarks, list):
+        lines += [f"  {remark.count} × {printable(remark.reason)}{f'  indexes {remark.indexes}' if remark.indexes else ''}" for remark in array.remarks]
     if array.status_reason:
         lines.append(f"Reason: {printable(array.status_reason)}")
     if array.settled:
         lines.append(f"Took {duration(_took(array))}" if array.started_at else "Never started")
     return lines
+
+
+def _instances(array: Array, *, colour: bool) -> str:
+    """`Instances: 5 running  3 terminated`, with what they are."""
+    assert isinstance(array.fleet, FleetPlace)
+    counted = "  ".join(f"{count} {paint_status(state, on=colour)}" for state, count in array.instances.items() if count)
+    return f"Instances: {counted}  ({'/'.join(array.fleet.instance_types)} {array.fleet.market} in {', '.join(array.fleet.regions)})"
 
 
 def progress(array: Array, *, colour: bool) -> str:
@@ -121,11 +141,13 @@ def progress(array: Array, *, colour: bool) -> str:
 
 
 def cause(group: FailureGroup) -> str:
-    """Why the members of a group failed: the exit code or signal, and the reason when there is one."""
+    """Why the members of a group failed: the exit code or signal, and the reason when there is one; that a process exited is none."""
+    from spawn.domain.outcomes import EXITED
+
     what = f"exit code {group.exit_code}" if group.exit_code is not None else ""
     if group.signal is not None:
         what = f"signal {group.signal}" + (f" ({what})" if what else "")
-    reason = printable(group.reason or (group.status_reason or "" if not what else ""))
+    reason = printable(group.reason or ("" if what and group.status_reason == EXITED else group.status_reason or ""))
     return ": ".join(part for part in (what, reason) if part) or "unknown"
 
 
@@ -163,6 +185,9 @@ def show_facts(array: Array, groups: Sequence[FailureGroup], reasons: Sequence[R
     facts: list[tuple[str, object]] = [("array_id", array.array_id), ("name", array.title), ("status", array.status), ("status_reason", array.status_reason)]
     facts += [("size", array.size), ("done", array.done)]
     facts += [(status.lower(), count) for status, count in array.counts.items()]
+    if array.on_ec2:
+        facts += [(f"instances_{state.replace('-', '_')}", count) for state, count in array.instances.items()]
+        facts.append(("interrupted", array.interrupted if isinstance(array.interrupted, int) else 0))
     facts += [("lost", array.lost), ("cancelled", array.cancelled), ("rate_per_s", array.rate_per_s), ("seconds_left", array.seconds_left)]
     facts += [("created_at", array.created_at), ("started_at", array.started_at), ("stopped_at", array.stopped_at)]
     colour = has_colour(sys.stdout)
@@ -171,6 +196,7 @@ def show_facts(array: Array, groups: Sequence[FailureGroup], reasons: Sequence[R
         lines.append(f"failure\t{group.count}\t{_fact(group.indexes)}\t{_fact(group.exit_code)}\t{cause(group)}")
         if group.example is not None:
             lines.extend(f"log\t{_fact(group.example.index)}\t{group.example.attempt}\t{printable(text)}" for text in group.example.log_tail)
+    lines += [f"remark\t{remark.count}\t{_fact(remark.indexes)}\t{printable(remark.reason)}" for remark in (array.remarks or ())]
     lines += [f"why\t{reason.count}\t{_fact(reason.indexes)}\t{printable(reason.reason)}" for reason in reasons]
     data.write("\n".join(lines) + "\n")
 

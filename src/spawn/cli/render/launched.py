@@ -3,17 +3,34 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
-from itertools import islice
-from typing import Final
+from itertools import cycle, islice
+from typing import Final, NamedTuple
 
 from spawn.cli.render import data
-from spawn.cli.render.terminal import has_colour, is_terminal, paint, printable
+from spawn.cli.render.terminal import can_redraw, has_colour, is_terminal, paint, printable, width
 from spawn.client.client import Client
-from spawn.client.objects import Array, Launched, Member, Submission
+from spawn.client.objects import Array, Launched, Member, Reason
+from spawn.client.submission import Submission
 
 _SHOWN: Final = 5
+_SPINNER: Final = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
+_ERASE: Final = "\r\x1b[2K"
+
+
+class Progress(NamedTuple):
+    """How many instances there are, how many there are to be, and why the others are not there."""
+
+    launched: int
+    wanted: int
+    reasons: Sequence[Reason]
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all have been launched."""
+        return self.launched >= self.wanted
 
 
 def is_for_people(output: data.Output) -> bool:
@@ -30,8 +47,8 @@ def begin(submission: Submission) -> None:
     data.line(f"🚀 {verb} {'job' if submission.indexes is None else 'job array'}...\n")
     if submission.indexes is not None:
         data.line(f"Array Size: {IndexSet.parse(submission.indexes)[0].size}")
-    if instance_type := submission.cloud.get("instance_type"):
-        data.line(f"Instance Type: {instance_type}")
+    if instance_types := submission.cloud.get("instance_types") or (["t3.micro"] if submission.provider == "ec2" else []):
+        data.line(f"Instance Type: {' or '.join(instance_types)}")
     if submission.ttl_s is not None:
         data.line(f"TTL: {format_duration(timedelta(seconds=submission.ttl_s))}")
     data.flush()
@@ -49,23 +66,82 @@ def first_members(client: Client, array: Array) -> list[Member]:
 
 def finish(array: Launched, first: Sequence[Member], *, dry_run: bool) -> None:
     """What has been launched, and how to follow it."""
-    colour = has_colour(sys.stdout)
-    many = f"{array.size} instance{'s' if array.size != 1 else ''}"
-    check = paint("✓", "green", on=colour)
+    many = _instances(array.size)
+    check = paint("✓", "green", on=has_colour(sys.stdout))
     if dry_run:
         data.line(f"\n  {check} {many} would be launched\n\nEstimated cost: $0.00 (runs on this machine)")
         return
-    what = "Job" if array.kind == "job" else "Job array"
     data.line(f"\nProgress:\n  {check} Creating {many}\n  {check} Launching instances...\n\nInstances:")
-    for member in first:
-        data.line(f"  {printable(member.name)} → {member.instance_id or '-'} (launching)")
-    if array.size > len(first):
-        data.line(f"  … and {array.size - len(first)} more")
-    data.line(f"\n{paint(f'{what} launched! 🎉', 'bold', on=colour)}\n")
-    data.line(f"{'Job' if array.kind == 'job' else 'Array'} ID: {array.array_id}\nInstances: {array.size}\n")
-    data.line(f"Monitor:\n  spawn list --tag array:id={array.array_id}\n")
+    _members(array, first, "launching")
+    _launched(array)
+    _how_to_follow(array, array.size)
     data.line("Estimated cost: $0.00 (runs on this machine)")
     data.flush()
+
+
+def finish_on_ec2(array: Launched, first: Sequence[Member], state: Progress) -> None:
+    """The same, of what there is by now; a launch that goes on is told as one."""
+    known = [member for member in first if member.instance_id]
+    if known:
+        data.line("\nInstances:")
+        _members(array, known, "launching")
+    if state.is_complete:
+        _launched(array)
+    else:
+        data.line(f"\n{state.launched} of {_instances(state.wanted)} launched so far; the others follow by themselves, also when you leave:")
+        for reason in state.reasons:
+            data.line(f"  {reason.count} × {printable(reason.reason)}")
+        data.line("")
+    _how_to_follow(array, state.wanted)
+    data.flush()
+
+
+def _instances(count: int) -> str:
+    return f"{count} instance{'s' if count != 1 else ''}"
+
+
+def _members(array: Array, first: Sequence[Member], state: str) -> None:
+    for member in first:
+        data.line(f"  {printable(member.name)} → {member.instance_id or '-'} ({state})")
+    if array.size > len(first):
+        data.line(f"  … and {array.size - len(first)} more")
+
+
+def _launched(array: Array) -> None:
+    what = "Job" if array.kind == "job" else "Job array"
+    data.line(f"\n{paint(f'{what} launched! 🎉', 'bold', on=has_colour(sys.stdout))}\n")
+
+
+def _how_to_follow(array: Array, instances: int) -> None:
+    data.line(f"{'Job' if array.kind == 'job' else 'Array'} ID: {array.array_id}\nInstances: {instances}\n")
+    data.line(f"Monitor:\n  spawn list --tag array:id={array.array_id}\n")
+
+
+@contextmanager
+def progress(wanted: int) -> Iterator[Callable[[int, Sequence[Reason]], None]]:
+    """Draw how many of the instances are there, over and over where that can be, and what holds up the others."""
+    colour, redraws = has_colour(sys.stdout), can_redraw(sys.stdout)
+    turns = cycle(_SPINNER)
+    shown = 0
+    held: list[str] = []
+
+    def show(there: int, reasons: Sequence[Reason]) -> None:
+        nonlocal shown, held
+        shown = there
+        if (said := [printable(reason.reason) for reason in reasons]) != held and not redraws:
+            for text in said:
+                data.line(f"  {text}")
+        held = said
+        if redraws:
+            text = f"  {next(turns)} Progress: {there}/{wanted} launched{f': {held[0]}' if held else ''}"
+            data.write(_ERASE + (text if len(text) < width() else f"{text[: width() - 2]}…"))
+            data.flush()
+
+    check = paint("✓", "green", on=colour)
+    data.line(f"\nProgress:\n  {check} Creating {_instances(wanted)}" if wanted <= _SHOWN else f"\nLaunching {_instances(wanted)}...")
+    yield show
+    last = "Launching instances..." if shown >= wanted <= _SHOWN else f"Progress: {shown}/{wanted} launched"
+    data.line(f"{_ERASE if redraws else ''}  {check if shown >= wanted else '…'} {last}")
 
 
 def record(array: Launched, output: data.Output) -> None:

@@ -45,9 +45,23 @@ def hint(text: str) -> None:
         say(paint(text, "dim", on=has_colour(sys.stderr)))
 
 
+def can_ask() -> bool:
+    """Whether there is somebody to ask, and to answer."""
+    return is_terminal(sys.stdin) and is_terminal(sys.stderr)
+
+
+def ask(question: str) -> str | None:
+    """What is typed on the terminal, without blanks around it; None when there is nobody to ask."""
+    if not can_ask():
+        return None
+    sys.stderr.write(f"{printable(question)} ")
+    sys.stderr.flush()
+    return sys.stdin.readline().strip()
+
+
 def confirm(question: str) -> bool | None:
     """Ask on the terminal. None when there is nobody to ask; False for anything but yes."""
-    if not (is_terminal(sys.stdin) and is_terminal(sys.stderr)):
+    if not can_ask():
         return None
     sys.stderr.write(f"{printable(question)} [y/N] ")
     sys.stderr.flush()
