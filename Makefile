@@ -19,7 +19,7 @@ demo: $(VENV)/.run ## 100 files, one of them bad: run, look, repair, retry, coll
 	@PATH="$(CURDIR)/$(BIN):$$PATH" bash examples/process-files/demo.sh
 
 test: $(VENV)/.test ## run the tests
-	$(BIN)/python -m pytest -n $(TEST_JOBS) $(ARGS)
+	$(BIN)/python -m pytest -n $(TEST_JOBS) --dist loadgroup $(ARGS)
 
 check: $(VENV)/.dev ## format, lint, types, and who may import whom
 	$(BIN)/ruff format --check

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Callable
 from datetime import UTC, datetime
 
-from benchmarks import dispatch, endpoint, queries, submit, throughput, workflow
+from benchmarks import dispatch, ec2, endpoint, queries, submit, throughput, workflow
 from benchmarks.figures import Figure, machine, note, table
 
 BENCHMARKS: dict[str, tuple[str, Callable[..., list[Figure]]]] = {
@@ -16,6 +16,7 @@ BENCHMARKS: dict[str, tuple[str, Callable[..., list[Figure]]]] = {
     "dispatch": ("Who goes next, with many jobs waiting", dispatch.measure),
     "workflow": ("The workflow A to E over the AWS Batch protocol", workflow.measure),
     "endpoint": ("The AWS endpoint under load", endpoint.measure),
+    "ec2": ("Arrays on EC2, in the laboratory", ec2.measure),
 }
 
 
