@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from spawn.domain.fleets import Fleet
 from spawn.domain.ids import AttemptId, JobId
@@ -17,6 +18,8 @@ from spawn.engine.submission import Submission, dependencies_of
 from spawn.store.sqlite import SqliteStore
 from spawn.testing.clock import ManualClock
 from spawn.testing.provider import ScriptedProvider
+
+T = TypeVar("T")
 
 
 class Driven:
@@ -41,22 +44,27 @@ class Driven:
 
     def do(self, command: Any) -> Any:
         """Have a command run in a turn; what it raises is raised here."""
+        return self.ask(lambda: self.engine.call(command))
+
+    def ask(self, call: Callable[[], T]) -> T:
+        """Make a call that needs the engine's thread."""
         answer: dict[str, Any] = {}
 
-        def ask() -> None:
+        def run() -> None:
             try:
-                answer["value"] = self.engine.call(command)
+                answer["value"] = call()
             except Exception as error:
                 answer["error"] = error
 
-        thread = threading.Thread(target=ask)
+        thread = threading.Thread(target=run)
         thread.start()
         while thread.is_alive():
             self.engine.turn()
             thread.join(0.001)
         if "error" in answer:
             raise answer["error"]
-        return answer["value"]
+        value: T = answer["value"]
+        return value
 
     def submit(self, *, fleet: Fleet | None = None, **asked: Any) -> JobId:
         """Submit a command (to EC2 with a fleet) and turn once, so that what can start has started."""

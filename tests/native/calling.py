@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from spawn.api.native.members import Wanted
 from spawn.api.native.service import Service
@@ -21,8 +19,6 @@ from spawn.providers.local.files import LocalFiles
 from spawn.testing.fleets import ScriptedFleets
 from tests.domain.making import make_fleet
 from tests.engine.driving import Driven
-
-T = TypeVar("T")
 
 
 def real_id(number: int) -> str:
@@ -49,26 +45,6 @@ class Calling(Driven):
             take_documents=lambda *_, **__: ((), ()),
             fleets=self.fleets,
         )
-
-    def ask(self, call: Callable[[], T]) -> T:
-        """Make a call that needs the engine's thread."""
-        answer: dict[str, Any] = {}
-
-        def run() -> None:
-            try:
-                answer["value"] = call()
-            except Exception as error:
-                answer["error"] = error
-
-        thread = threading.Thread(target=run)
-        thread.start()
-        while thread.is_alive():
-            self.engine.turn()
-            thread.join(0.001)
-        if "error" in answer:
-            raise answer["error"]
-        value: T = answer["value"]
-        return value
 
     def launch(self, size: int | None = 5, *, options: dict[str, Any] | None = None, **asked: Any) -> JobId:
         """An array on EC2 that keeps its instances, handed to its provider."""

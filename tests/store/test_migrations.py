@@ -12,7 +12,7 @@ import pytest
 from spawn.domain.catalog import Catalog
 from spawn.domain.ids import JobId
 from spawn.domain.states import Status
-from spawn.store.codec import encode_job
+from spawn.engine.encoding import encode
 from spawn.store.named import migrations
 from spawn.store.sqlite import SqliteStore
 from tests.domain.making import make_job
@@ -25,7 +25,7 @@ def first_schema(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     number, script = migrations()[0]
     connection.executescript(f"{script}; PRAGMA user_version = {number};")
     for key, counts, base in ((1, [0, 0, 2, 0, 1, 1, 0], 2), (2, [0, 4, 0, 0, 0, 0, 0], 1)):
-        body = json.loads(encode_job(make_job(key, 4)))
+        body = json.loads(encode(make_job(key, 4)))
         del body["batch"]
         row = (key, f"job-{key}", f"job-{key}", 1, 4, key, json.dumps(body).encode(), base, json.dumps(counts), 1, 0, 0, 0, 0)
         connection.execute(

@@ -13,55 +13,22 @@ from spawn.domain.catalog import Resource
 from spawn.domain.consumables import ConsumableResource
 from spawn.domain.definitions import DefinitionStatus, JobDefinition
 from spawn.domain.ids import ArrayKey, AttemptId
-from spawn.domain.indexes import IndexSet
-from spawn.domain.jobs import Job
 from spawn.domain.policies import SchedulingPolicy
 from spawn.domain.queues import ComputeEnvironment, JobQueue
 from spawn.domain.services import QuotaShare, ServiceEnvironment
 from spawn.domain.states import Status
+from spawn.engine.encoding import decoder, encode
 from spawn.engine.records import AttemptRecord
 
-
-def _write_special(value: object) -> object:
-    if isinstance(value, IndexSet):
-        return str(value)
-    raise NotImplementedError(type(value).__name__)  # what msgspec asks of a hook that does not know a type
-
-
-def _read_special(kind: type, value: Any) -> object:
-    if kind is IndexSet:
-        return IndexSet.selection(value)
-    if kind is object:
-        return value
-    raise NotImplementedError(kind.__name__)
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_write_special)
-_DECODER = msgspec.json.Decoder(Job, dec_hook=_read_special)
-_DEFINITIONS = msgspec.json.Decoder(JobDefinition, dec_hook=_read_special)
+_DEFINITIONS = decoder(JobDefinition)
 _KINDS: Final[dict[str, tuple[type[Resource], msgspec.json.Decoder[Any]]]] = {
-    "queue": (JobQueue, msgspec.json.Decoder(JobQueue, dec_hook=_read_special)),
-    "environment": (ComputeEnvironment, msgspec.json.Decoder(ComputeEnvironment, dec_hook=_read_special)),
-    "policy": (SchedulingPolicy, msgspec.json.Decoder(SchedulingPolicy, dec_hook=_read_special)),
-    "consumable": (ConsumableResource, msgspec.json.Decoder(ConsumableResource, dec_hook=_read_special)),
-    "service environment": (ServiceEnvironment, msgspec.json.Decoder(ServiceEnvironment, dec_hook=_read_special)),
-    "quota share": (QuotaShare, msgspec.json.Decoder(QuotaShare, dec_hook=_read_special)),
+    "queue": (JobQueue, decoder(JobQueue)),
+    "environment": (ComputeEnvironment, decoder(ComputeEnvironment)),
+    "policy": (SchedulingPolicy, decoder(SchedulingPolicy)),
+    "consumable": (ConsumableResource, decoder(ConsumableResource)),
+    "service environment": (ServiceEnvironment, decoder(ServiceEnvironment)),
+    "quota share": (QuotaShare, decoder(QuotaShare)),
 }
-
-
-def encode_job(job: Job) -> bytes:
-    """A job as it stands in `job.body`."""
-    return _ENCODER.encode(job)
-
-
-def decode_job(body: bytes) -> Job:
-    """The job that `encode_job` wrote."""
-    return _DECODER.decode(body)
-
-
-def encode(value: object) -> bytes:
-    """A definition or a resource of the catalog as it stands in `body`."""
-    return _ENCODER.encode(value)
 
 
 def definition_row(definition: JobDefinition) -> tuple[object, ...]:
@@ -72,7 +39,8 @@ def definition_row(definition: JobDefinition) -> tuple[object, ...]:
 @lru_cache(maxsize=256)
 def decode_definition(body: bytes) -> JobDefinition:
     """The definition that `encode` wrote. Most submissions ask for the same few."""
-    return _DEFINITIONS.decode(body)
+    definition: JobDefinition = _DEFINITIONS.decode(body)
+    return definition
 
 
 def kind_of(resource: Resource) -> str:
@@ -131,7 +99,7 @@ def submitted(array: ArrayJob) -> dict[str, object]:
         "is_array": job.is_array,
         "size": job.size,
         "created_at": job.created_at,
-        "body": encode_job(job),
+        "body": encode(job),
     }
 
 

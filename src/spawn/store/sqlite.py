@@ -19,16 +19,14 @@ from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.outcomes import OutcomeKind
 from spawn.domain.states import InstanceState, Status
+from spawn.engine.encoding import decode_job, encode
 from spawn.engine.records import Batch, Head, JobRow, KeptInstance
 from spawn.store.codec import (
     attempt_key,
     attempt_row,
     decode_definition,
-    decode_job,
     decode_resource,
     definition_row,
-    encode,
-    encode_job,
     key_number,
     key_text,
     kind_of,
@@ -125,7 +123,7 @@ class SqliteStore:
         for resource in batch.resources_removed:
             run(q["delete_resource"], (kind_of(resource), resource.name))
         for job in batch.retagged:
-            run(q["update_body"], (encode_job(job), key_number(job.key)))
+            run(q["update_body"], (encode(job), key_number(job.key)))
         for owner, use in batch.uses.items():
             run(q["forget_share_use"], owner) if use is None else run(q["save_share_use"], (*owner, use.amount, use.at))
         for queue, head in batch.heads.items():

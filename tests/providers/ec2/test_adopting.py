@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import gzip
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -23,27 +22,6 @@ from spawn.providers.ec2.userdata import BEGIN, END, embedded_or_none, staged
 from spawn.testing.ec2lab.lab import Lab
 from spawn.testing.ec2lab.plan import Fault, FaultKind
 from tests.providers.ec2.buckets import AGENT, NOW, ArrayBucket, cloud_job, end, filled, launched, read
-
-
-@pytest.fixture(scope="module")
-def shared_lab() -> Iterator[Lab]:
-    with Lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(shared_lab: Lab) -> Iterator[Lab]:
-    yield shared_lab
-    shared_lab.clear_faults()
-    shared_lab.calls.clear()
-
-
-@pytest.fixture
-def bucket(lab: Lab) -> Iterator[ArrayBucket]:
-    bucket = filled(lab, size=5)
-    yield bucket
-    bucket.unhook()
-
 
 # --- reading ----------------------------------------------------------------------------------------------------------
 

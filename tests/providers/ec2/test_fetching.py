@@ -17,19 +17,6 @@ from spawn.testing.ec2lab.plan import Fault, FaultKind
 from tests.providers.ec2.buckets import ArrayBucket, Files, cloud_job
 
 
-@pytest.fixture(scope="module")
-def shared_lab() -> Iterator[Lab]:
-    with Lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(shared_lab: Lab) -> Iterator[Lab]:
-    yield shared_lab
-    shared_lab.clear_faults()
-    shared_lab.calls.clear()
-
-
 @pytest.fixture
 def bucket(lab: Lab) -> Iterator[ArrayBucket]:
     bucket = ArrayBucket(lab, cloud_job(lab))

@@ -19,14 +19,14 @@ from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instances import Lifetime, OnComplete
 from spawn.domain.instants import Instant
 from spawn.domain.states import InstanceState
+from spawn.engine.encoding import decode_job as store_decode
+from spawn.engine.encoding import encode
 from spawn.engine.news import Completed, Dropped, Ended, EndKind, InstanceChanged, Launched, Lost, ProviderEvent, Refused, Started, Usage
 from spawn.providers.ec2.ledger import Ledger
 from spawn.providers.ec2.orders import Afoot, Orders
 from spawn.providers.ec2.provider import Ec2Provider
-from spawn.providers.ec2.stored import decode_job, encode_job, event_of, event_row
+from spawn.providers.ec2.stored import decode_job, event_of, event_row
 from spawn.providers.ec2.views import LedgerReader
-from spawn.store.codec import decode_job as store_decode
-from spawn.store.codec import encode_job as store_encode
 from spawn.testing.clock import ManualClock
 from tests.domain.making import make_fleet, make_job
 
@@ -51,8 +51,7 @@ def test_events_come_out_as_they_went_in(events: list[ProviderEvent]) -> None:
 
 def test_a_job_reads_the_same_for_the_store_and_for_another_machine() -> None:
     job = make_job(1, 5, fleet=make_fleet(spot=True), lifetime=Lifetime(on_complete=OnComplete.STOP))
-    assert encode_job(job) == store_encode(job)
-    assert decode_job(store_encode(job)) == job == store_decode(encode_job(job))
+    assert decode_job(encode(job)) == job == store_decode(encode(job))
 
 
 def test_news_are_the_same_until_they_are_acknowledged_and_survive_a_restart(tmp_path: Path) -> None:

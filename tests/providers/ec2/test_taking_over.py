@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,27 +18,7 @@ from spawn.engine import commands
 from spawn.engine.adopting import adopt
 from spawn.testing.ec2lab.lab import Lab
 from tests.engine.driving import Driven
-from tests.providers.ec2.buckets import ArrayBucket, cloud_job, end, filled, launched, read
-
-
-@pytest.fixture(scope="module")
-def shared_lab() -> Iterator[Lab]:
-    with Lab() as lab:
-        yield lab
-
-
-@pytest.fixture
-def lab(shared_lab: Lab) -> Iterator[Lab]:
-    yield shared_lab
-    shared_lab.clear_faults()
-    shared_lab.calls.clear()
-
-
-@pytest.fixture
-def bucket(lab: Lab) -> Iterator[ArrayBucket]:
-    bucket = filled(lab, size=5)
-    yield bucket
-    bucket.unhook()
+from tests.providers.ec2.buckets import ArrayBucket, cloud_job, end, launched, read
 
 
 @pytest.fixture

@@ -11,10 +11,11 @@ from spawn.domain.arrays import ArrayJob
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.engine.encoding import encode
 from spawn.engine.fleets import Access
 from spawn.engine.news import News
 from spawn.providers.ec2.ledger import LAUNCHED, OVER, QUEUED, WANTED, Ledger
-from spawn.providers.ec2.stored import encode_job, event_of
+from spawn.providers.ec2.stored import event_of
 
 _NEWS_AT_ONCE: Final = 5000
 
@@ -86,7 +87,7 @@ class Orders:
 
     def _enter(self, job: Job, access: Access) -> None:
         account = "" if job.fleet is None else job.fleet.account
-        self._ledger.write(_ENTER, job.key, job.id, encode_job(job), account, _access_text(access))
+        self._ledger.write(_ENTER, job.key, job.id, encode(job), account, _access_text(access))
 
     # --- what is to be done -------------------------------------------------------------------------------------------
 

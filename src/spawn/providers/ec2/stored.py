@@ -5,50 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any, Final
-
-import msgspec
+from typing import Final
 
 from spawn.domain.ids import ArrayKey, AttemptId
-from spawn.domain.indexes import IndexSet
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.states import InstanceState
+from spawn.engine import encoding
+from spawn.engine.encoding import encode
 from spawn.engine.news import Completed, Dropped, Ended, EndKind, InstanceChanged, Launched, Lost, ProviderEvent, Refused, Started, Usage
-
-
-def _write_special(value: object) -> object:
-    if isinstance(value, IndexSet):
-        return str(value)
-    raise NotImplementedError(type(value).__name__)  # what msgspec asks of a hook that does not know a type
-
-
-def _read_special(kind: type, value: Any) -> object:
-    if kind is IndexSet:
-        return IndexSet.selection(value)
-    if kind is object:
-        return value
-    raise NotImplementedError(kind.__name__)
-
-
-_ENCODER = msgspec.json.Encoder(enc_hook=_write_special)
-_DECODER = msgspec.json.Decoder(Job, dec_hook=_read_special)
-
-
-def encode_job(job: Job) -> bytes:
-    """A job as every store of ours writes it."""
-    return _ENCODER.encode(job)
 
 
 @lru_cache(maxsize=256)
 def decode_job(body: bytes) -> Job:
-    """The job that `encode_job` wrote."""
-    return _DECODER.decode(body)
+    """The job that `encode` wrote. The same few are read in every round."""
+    return encoding.decode_job(body)
 
 
 def array_document(job: Job, wire: int, *, max_concurrent: int | None = None) -> bytes:
     """array.json (docs/wire-ec2.md): with it any machine that reads the bucket can take the array over."""
-    return _ENCODER.encode({"wire": wire, "key": job.key, "name": job.name, "max_concurrent": max_concurrent, "job": job})
+    return encode({"wire": wire, "key": job.key, "name": job.name, "max_concurrent": max_concurrent, "job": job})
 
 
 EventRow = tuple[str, str, int, int, int, str]
