@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from spawn.domain.fleets import Market, Offer, is_burstable
-from spawn.domain.instances import OnComplete
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
 from spawn.domain.queues import EC2_PLACE
+from spawn.engine.specs import common_spec
 from spawn.providers.ec2.tags import tags_of
 from spawn.providers.ec2.turn import Array
 
@@ -125,14 +125,7 @@ def _spec_of(array: Array) -> dict[str, Any]:
     """The array as the runner on an instance is told of it (docs/wire.md, "spec")."""
     job, shared = array.job, array.fleet.options.shared
     return {
-        "id": job.id,
-        "name": job.name,
-        "size": job.size,
-        "is_array": job.is_array,
-        "first": job.indexes.first if job.indexes else 0,
-        "last": job.indexes.last if job.indexes else 0,
-        "argv": None if job.work.command is None else list(job.work.command),
-        "script": job.work.script,
+        **common_spec(job),
         # a machine of its own has variables of its own: of the launching shell only what was named
         "environment": {name: value for name, value in job.work.environment.items() if name in job.work.given},
         "workdir": None,
@@ -140,17 +133,9 @@ def _spec_of(array: Array) -> dict[str, Any]:
         # alone on its machine a script's /tmp is the machine's, where its user looks for it; several on one would collide
         "private_tmp": shared and job.work.script is not None,
         "visible": [],
-        "cpus": job.demand.cpus,
-        "memory": job.demand.memory,
         "memory_limit": shared and job.demand.memory > 0,
-        "timeout_s": job.timeout.total_seconds() if job.timeout else None,
         "ttl_s": None,
-        "grace_s": job.grace.total_seconds(),
-        "keep": job.lifetime.on_complete is not OnComplete.TERMINATE,
         "max_concurrent": None,
-        "compat_env": job.work.compat_env,
-        "queue": job.queue,
         "compute_environment": EC2_PLACE,
-        "umask": job.work.umask,
         "container": None,
     }

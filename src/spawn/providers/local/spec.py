@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from spawn.domain.instances import OnComplete
 from spawn.domain.jobs import Job
+from spawn.engine.specs import common_spec
 from spawn.machine import existing_place
 from spawn.providers.local.containers import container_of
 
@@ -18,31 +18,16 @@ COMPUTE_ENVIRONMENT = "local"
 def spec_of(job: Job, *, directory: Path, runner_directory: Path, max_concurrent: int | None, memory_limit: bool) -> dict[str, object]:
     """Everything the runner needs to make the children of this array, the same for all of them."""
     return {
-        "id": job.id,
-        "name": job.name,
-        "size": job.size,
-        "is_array": job.is_array,
-        "first": job.indexes.first if job.indexes else 0,
-        "last": job.indexes.last if job.indexes else 0,
-        "argv": None if job.work.command is None else list(job.work.command),
-        "script": job.work.script,
+        **common_spec(job),
         "environment": dict(job.work.environment),
         "workdir": job.work.workdir or None,
         "directory": str(directory),
         "private_tmp": job.work.private_tmp,
         "visible": visible_paths(job, directory, runner_directory),
-        "cpus": job.demand.cpus,
-        "memory": job.demand.memory,
         "memory_limit": memory_limit and job.demand.memory > 0,
-        "timeout_s": job.timeout.total_seconds() if job.timeout else None,
         "ttl_s": job.lifetime.ttl.total_seconds() if job.lifetime.ttl else None,
-        "grace_s": job.grace.total_seconds(),
-        "keep": job.lifetime.on_complete is not OnComplete.TERMINATE,
         "max_concurrent": max_concurrent,
-        "compat_env": job.work.compat_env,
-        "queue": job.queue,
         "compute_environment": COMPUTE_ENVIRONMENT,
-        "umask": job.work.umask,
         "container": container_of(job),
     }
 
