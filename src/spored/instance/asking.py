@@ -26,12 +26,6 @@ def home_of(environ: Mapping[str, str], places: Places) -> str:
     return beside if beside and os.path.exists(os.path.join(beside, SOCKET)) else places.home
 
 
-def is_instance(environ: Mapping[str, str], places: Places) -> bool:
-    """Whether an agent has been at work here, as far as this user may know."""
-    home = home_of(environ, places)
-    return os.path.isdir(home) and (not os.access(home, os.X_OK) or os.path.exists(os.path.join(home, SOCKET)))
-
-
 def become_root(words: list[str], home: str) -> None:
     """What the agent knows only root may: others ask sudo, which needs no password on images of EC2. As root, or where this user may look: nothing."""
     if os.geteuid() != 0 and os.path.isdir(home) and not os.access(home, os.X_OK):

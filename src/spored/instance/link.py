@@ -43,11 +43,6 @@ class RunnerLink:
         self._given_up = False
         self._ended_with: int | None = None
 
-    @property
-    def is_ready(self) -> bool:
-        """Whether a runner listens to us."""
-        return self._greeted
-
     def open(self) -> None:
         """See that there is a runner that listens. Again, while there is one: nothing."""
         if self._socket is not None or self._given_up:
