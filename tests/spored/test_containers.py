@@ -104,7 +104,7 @@ def test_volumes_are_shared_with_the_host_or_with_nobody(runner: Runner, place: 
         {"source": None, "name": "scratch", "target": "/scratch", "read_only": False},
         {"source": None, "name": "scratch", "target": "/same", "read_only": False},
     ]
-    ended, log = shell(runner, "cat /data/in; touch /data/x; echo out > /made/out; echo shared > /scratch/f; cat /same/f", volumes=volumes)
+    ended, log = shell(runner, "exec 2>&1; cat /data/in; touch /data/x; echo out > /made/out; echo shared > /scratch/f; cat /same/f", volumes=volumes)
     assert ended["code"] == 0
     assert log.splitlines() == ["from the host", "touch: /data/x: Read-only file system", "shared"]
     assert (place / "made/deep/out").read_text() == "out\n"
