@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -108,6 +109,19 @@ def eventually(condition: Callable[[], object], *, within_s: float = PATIENCE_S,
     while not condition():
         assert time.monotonic() < until, "it did not come about in time"
         pause.wait(every_s)
+
+
+def found_under(directory: Path) -> dict[Path, os.stat_result]:
+    """Everything below a directory that others may be removing meanwhile: what goes while one looks is left out.
+
+    (`Path.rglob` raises when a directory it is about to enter has gone.)
+    """
+    found = {}
+    for parent, directories, files in os.walk(directory):
+        for name in (*directories, *files):
+            with contextlib.suppress(FileNotFoundError):
+                found[Path(parent, name)] = Path(parent, name).stat()
+    return found
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.conftest import Shell, alive, eventually
+from tests.system.conftest import Shell, alive, eventually, found_under
 
 
 def test_a_workflow_in_which_one_index_fails(shell: Shell) -> None:
@@ -139,10 +139,10 @@ def test_the_private_tmp_of_a_lost_attempt_goes_with_its_instance(shell: Shell) 
         pytest.skip(f"no private /tmp here: {why}")
     array = shell.launch("--array", "1", "--user-data", "#!/bin/sh\necho big > /tmp/big\nsleep 1000\n")
     directory = Path(shell.array(array)["directory"])
-    eventually(lambda: list(directory.rglob("big")))
+    eventually(lambda: any(path.name == "big" for path in found_under(directory)))
     shell.kill(shell.engine()["runner_pid"])
     shell("wait", array, code=7)
-    eventually(lambda: not list(directory.rglob("*.tmp")))
+    eventually(lambda: not any(path.suffix == ".tmp" for path in found_under(directory)))
 
 
 def test_a_session_ends_with_its_instance(shell: Shell) -> None:
