@@ -1,10 +1,10 @@
 """Install real clients of AWS Batch, start `spawn serve`, and let each client run jobs on it. One line each; exit status 1 when one fails.
 
-Arguments are the names of the clients to run; without any, all run. Environment:
+Arguments are the names of the clients to run; without any, all run. With `--install` they are only installed, into `SPAWN_CLIENTS_CACHE`. Environment:
 
 - `SPAWN_CLIENTS_CACHE`: where the installed clients and the packages are kept for the next time; without it, a temporary directory
 - `SPAWN`: the `spawn` to test, by default the one of this clone's .venv
-- `SPAWN_CLIENTS_AT_ONCE`: how many clients run at the same time, by default 2
+- `SPAWN_CLIENTS_AT_ONCE`: how many clients run at the same time, by default 4 (most of them mostly wait between two looks at their jobs)
 - `SPAWN_CLIENTS_KILL_EVERY`: kill the engine every so many seconds (`kill -9`) and start it again; nothing may be lost by it
 """
 
@@ -181,23 +181,34 @@ def run_all(clients: Sequence[Client], cache: Path, work: Path, exports: Mapping
         say(f"{'ok' if good else 'FAILED':8} {client.name:14} {seconds:5.1f} s  {client.source.versions(cache)}{log}")
         return good
 
-    with ThreadPoolExecutor(int(os.environ.get("SPAWN_CLIENTS_AT_ONCE", "2"))) as pool:
+    with ThreadPoolExecutor(int(os.environ.get("SPAWN_CLIENTS_AT_ONCE", "4"))) as pool:
         return sum(not good for good in pool.map(one, clients))
 
 
-def main(names: Sequence[str]) -> int:
+def install(clients: Sequence[Client], cache: Path) -> None:
+    """Install the clients, and the server that several of them need."""
+    began = time.monotonic()
+    for source in [MOTO, *(client.source for client in clients)]:
+        source.install(cache)
+    say(f"installed in {time.monotonic() - began:.0f} s")
+
+
+def main(arguments: Sequence[str]) -> int:
     """Install, start, run, and tell. Returns the exit status."""
-    wanted = chosen(names)
+    kept = os.environ.get("SPAWN_CLIENTS_CACHE")
+    wanted = chosen([argument for argument in arguments if argument != "--install"])
     missing = {client.name: reason for client in wanted if (reason := client.source.missing())}
     clients = [client for client in wanted if client.name not in missing]
+    if "--install" in arguments:
+        if not kept:
+            sys.exit("--install needs SPAWN_CLIENTS_CACHE: the directory to install into")
+        install(clients, Path(kept).absolute())
+        return 0
     # not in /tmp, because jobs may have a /tmp of their own, and they need the clients' environments and directories
     scratch = Path(tempfile.mkdtemp(prefix="spawn-clients.", dir="/var/tmp"))
     try:
-        cache = Path(os.environ.get("SPAWN_CLIENTS_CACHE") or scratch / "cache").absolute()
-        began = time.monotonic()
-        for source in [MOTO, *(client.source for client in clients)]:
-            source.install(cache)
-        say(f"installed in {time.monotonic() - began:.0f} s")
+        cache = Path(kept or scratch / "cache").absolute()
+        install(clients, cache)
         with moto(cache, scratch / "moto.log") as others, endpoint(scratch / "state") as exports:
             patience = {"AWS_RETRY_MODE": "standard", "AWS_MAX_ATTEMPTS": "10"} if os.environ.get("SPAWN_CLIENTS_KILL_EVERY") else {}
             failed = run_all(clients, cache, scratch, {"AWS_ENDPOINT_URL": others, "AWS_EC2_METADATA_DISABLED": "true", **patience, **exports})
