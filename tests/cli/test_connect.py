@@ -272,28 +272,38 @@ class Account:
     rules: Callable[[], list[str]]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Moto:
+    """An EC2 of moto's, with the images that it knows."""
+
+    url: str
+    ec2: Any
+    images: list[dict[str, Any]]
+
+
 @pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
+def moto() -> Iterator[Moto]:
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
-    yield "http://{}:{}".format(*server.get_host_and_port())
+    url = "http://{}:{}".format(*server.get_host_and_port())
+    ec2 = boto3.client("ec2", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
+    yield Moto(url=url, ec2=ec2, images=ec2.describe_images(Owners=["099720109477", "amazon"])["Images"])
+    ec2.close()
     server.stop()
 
 
-def account(url: str, *, own: bool, image_name: str = "al2023") -> Account:
-    session = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
-    ec2 = session.client("ec2", endpoint_url=url)
+def account(moto: Moto, *, own: bool) -> Account:
+    ec2 = moto.ec2
     group = ec2.create_security_group(GroupName=f"spawn-{os.urandom(4).hex()}", Description="a test")["GroupId"]
     if own:
         ec2.create_tags(Resources=[group], Tags=[{"Key": "spawn:made", "Value": "1"}])
-    image = ec2.describe_images(Owners=["amazon"])["Images"][0]["ImageId"]
-    instance = ec2.run_instances(ImageId=image, MinCount=1, MaxCount=1, SecurityGroupIds=[group])["Instances"][0]["InstanceId"]
+    instance = ec2.run_instances(ImageId=moto.images[0]["ImageId"], MinCount=1, MaxCount=1, SecurityGroupIds=[group])["Instances"][0]["InstanceId"]
 
     def rules() -> list[str]:
         found = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["IpPermissions"]
         return [f"{one['FromPort']}-{one['ToPort']} {entry['CidrIp']}" for one in found for entry in one["IpRanges"]]
 
-    return Account(url, instance, group, rules)
+    return Account(moto.url, instance, group, rules)
 
 
 def use(here: Here, fake: FakeEngine, found: Account, **changes: Any) -> None:
@@ -301,7 +311,7 @@ def use(here: Here, fake: FakeEngine, found: Account, **changes: Any) -> None:
     fake.session = entrance(**({"instance_id": found.instance, "address": CLOSED} | changes))
 
 
-def test_a_closed_port_is_opened_for_this_machine_alone_and_only_after_a_yes(here: Here, keys: Keys, fake: FakeEngine, moto: str) -> None:
+def test_a_closed_port_is_opened_for_this_machine_alone_and_only_after_a_yes(here: Here, keys: Keys, fake: FakeEngine, moto: Moto) -> None:
     found = account(moto, own=True)
     use(here, fake, found)
     here.codes(255, 255, 0)
@@ -316,7 +326,7 @@ def test_a_closed_port_is_opened_for_this_machine_alone_and_only_after_a_yes(her
     assert len(keys.sent) == 3  # the last key had a minute, and opening may have taken longer
 
 
-def test_a_no_leaves_the_security_group_as_it_is(here: Here, fake: FakeEngine, moto: str, on_terminal: Run) -> None:
+def test_a_no_leaves_the_security_group_as_it_is(here: Here, fake: FakeEngine, moto: Moto, on_terminal: Run) -> None:
     found = account(moto, own=True)
     use(here, fake, found)
     here.codes(255)
@@ -325,7 +335,7 @@ def test_a_no_leaves_the_security_group_as_it_is(here: Here, fake: FakeEngine, m
     assert "was left as it is" in result.out
 
 
-def test_a_security_group_of_others_is_never_changed(here: Here, fake: FakeEngine, moto: str) -> None:
+def test_a_security_group_of_others_is_never_changed(here: Here, fake: FakeEngine, moto: Moto) -> None:
     found = account(moto, own=False)
     use(here, fake, found)
     here.codes(255)
@@ -334,7 +344,7 @@ def test_a_security_group_of_others_is_never_changed(here: Here, fake: FakeEngin
     assert f"none of its security groups ({found.group}) was made by spawn: let this machine in there (tcp 22)" in result.err
 
 
-def test_a_rule_that_is_there_already_is_not_the_way_out(here: Here, fake: FakeEngine, moto: str) -> None:
+def test_a_rule_that_is_there_already_is_not_the_way_out(here: Here, fake: FakeEngine, moto: Moto) -> None:
     found = account(moto, own=True)
     use(here, fake, found)
     here.codes(255, 0, 255)
@@ -344,10 +354,8 @@ def test_a_rule_that_is_there_already_is_not_the_way_out(here: Here, fake: FakeE
     assert "lets 203.0.113.7/32 in: its sshd may not be up yet" in result.err
 
 
-def test_the_user_is_the_one_of_the_image(here: Here, fake: FakeEngine, moto: str) -> None:
-    ec2 = boto3.Session(aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1").client("ec2", endpoint_url=moto)
-    images = ec2.describe_images(Owners=["099720109477", "amazon"])["Images"]
-    ubuntu = next(image["ImageId"] for image in images if "ubuntu" in image["Name"])
-    use(here, fake, Account(moto, INSTANCE, "", list), image=ubuntu, default_image=False, address=OPEN)
+def test_the_user_is_the_one_of_the_image(here: Here, fake: FakeEngine, moto: Moto) -> None:
+    ubuntu = next(image["ImageId"] for image in moto.images if "ubuntu" in image["Name"])
+    use(here, fake, Account(moto.url, INSTANCE, "", list), image=ubuntu, default_image=False, address=OPEN)
     assert here.connect().code == 0
     assert here.calls[0][-2] == f"ubuntu@{OPEN}"

@@ -19,6 +19,8 @@ from typing import Any
 
 import pytest
 
+from spawn.client.client import Client
+
 PATIENCE_S = 60.0
 
 
@@ -83,6 +85,10 @@ class Shell:
         """The array as JSON."""
         answer: dict[str, Any] = self("status", ref, "-o", "json", code=None).json
         return answer
+
+    def counts(self, array: str) -> dict[str, int]:
+        """How many members have which status, by the engine that runs: without a command, for looking again and again."""
+        return Client(self.state).array(array).counts
 
     def members(self, ref: str) -> list[dict[str, Any]]:
         """Its members as JSON."""

@@ -64,7 +64,7 @@ def test_a_full_disk_is_said_and_nothing_is_recorded(shell: Shell, small_disk: P
 @needs_root
 def test_an_array_outlasts_a_full_disk(shell: Shell, small_disk: Path) -> None:
     array = shell.launch("--array", "400", "--", "sh", "-c", "sleep 0.01")
-    eventually(lambda: shell.array(array)["counts"]["SUCCEEDED"] > 20)
+    eventually(lambda: shell.counts(array)["SUCCEEDED"] > 20)
     filler = fill(small_disk)
     filler.unlink()
     shell("wait", array, timeout_s=120)
@@ -74,9 +74,9 @@ def test_an_array_outlasts_a_full_disk(shell: Shell, small_disk: Path) -> None:
 
 @needs_root
 def test_an_engine_on_a_full_disk_can_be_stopped(shell: Shell, small_disk: Path) -> None:
-    shell.launch("--array", "2", "--", "sleep", "1000")
+    array = shell.launch("--array", "2", "--", "sleep", "1000")
     engine = shell.engine()
-    eventually(lambda: shell.array("last")["counts"]["RUNNING"] == 2)
+    eventually(lambda: shell.counts(array)["RUNNING"] == 2)
     filler = fill(small_disk)
     shell("engine", "stop", "--terminate", "--yes", code=None, timeout_s=120)
     eventually(lambda: not alive(engine["pid"]) and not alive(engine["runner_pid"]), within_s=90)
@@ -105,7 +105,7 @@ def test_a_file_that_is_no_store_is_named(shell: Shell) -> None:
 
 
 def test_a_damaged_page_is_said_and_not_guessed_around(shell: Shell) -> None:
-    array = shell.launch("--array", "3000", "--wait", "--", "true")
+    array = shell.launch("--array", "300", "--wait", "--", "true")
     shell("engine", "stop")
     store = shell.state / "store.db"
     connection = sqlite3.connect(store)
@@ -167,7 +167,7 @@ def test_a_journal_that_was_removed_loses_what_ran_and_not_the_array(shell: Shel
         "--array", "3", "--retries", "1", "--", "sh", "-c", f"[ $TASK_ATTEMPT = 2 ] || [ $TASK_ARRAY_INDEX = 2 ] || {{ touch {flag}; sleep 1000; }}"
     )
     eventually(flag.exists)
-    eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 2)
+    eventually(lambda: shell.counts(array)["RUNNING"] == 2)
     shutil.rmtree(shell.state / "runner" / "journal")
     shell("wait", array)
     assert [member["attempt"] for member in shell.members(array)] == [2, 2, 1]
@@ -209,9 +209,25 @@ def test_stopping_the_engine_while_a_client_waits_leaves_it_stopped(shell: Shell
     array = shell.launch("--array", "2", "--", "sleep", "1000")
     pid = shell.engine()["pid"]
     waiting = shell.start("wait", array)
+    # a command, which takes as long as the other one takes to begin to wait
     eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 2)
     shell("engine", "stop")
     _, error = waiting.communicate(timeout=60)
     assert waiting.returncode == 6, error
     assert not alive(pid)
     assert not (shell.state / "engine.sock").exists()
+
+
+def test_everything_is_terminated_also_when_no_engine_runs(shell: Shell) -> None:
+    running, ended = shell.cwd / "running", shell.cwd / "ended"
+    script = f"[ $TASK_ARRAY_INDEX = 0 ] && {{ touch {ended}; exit 3; }}; touch {running}; exec sleep 1000"
+    array = shell.launch("--array", "3", "--max-concurrent", "2", "--", "sh", "-c", script)
+    eventually(lambda: running.exists() and ended.exists() and shell.counts(array)["RUNNING"] == 2)
+    waiting = shell.launch("--depends-on", array, "--", "touch", str(shell.cwd / "never"))
+    runner = shell.engine()["runner_pid"]
+    shell("engine", "stop")
+    assert shell("engine", "stop", "--terminate", "--yes").err == "the engine has stopped\n"
+    assert not alive(runner)
+    assert [(member["status"], member["exit_code"]) for member in shell.members(array)] == [("FAILED", 3), *[("FAILED", 143)] * 2]
+    assert shell.array(waiting)["status"] == "FAILED"
+    assert not (shell.cwd / "never").exists()

@@ -16,7 +16,7 @@ from tests.system.conftest import Shell, eventually
 
 Json = dict[str, Any]
 
-CHILDREN: Final = 300
+CHILDREN: Final = 150
 SHARED: Final = 30
 STUBBORN: Final = 7
 """The index of JobB whose first two attempts fail."""
@@ -171,7 +171,7 @@ def test_an_engine_that_is_killed_in_the_middle_loses_changes_and_repeats_nothin
     resources = batch.resources()
     eventually(lambda: batch.described([batch.jobs["Terminated"]])[batch.jobs["Terminated"]]["status"] == "RUNNING")
 
-    for number, count in enumerate((20, 120, 240, 360, 480, 600)):
+    for number, count in enumerate((20, 60, 120, 180, 240, 300)):
         lines_at(batch, count)
         batch.look()
         if number == 1:

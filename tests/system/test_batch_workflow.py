@@ -114,6 +114,7 @@ def run_to_the_end(look: Call, ids: dict[str, str]) -> dict[str, Json]:
     return dict(zip(ids, described(look, *ids.values()), strict=True))
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("client", "size"), [(boto3_call, SIZE // 10), (aws_call, SIZE)], ids=["boto3", "aws"])
 def test_the_workflow_of_the_guide_runs_as_it_stands_there(shell: Shell, client: Callable[[dict[str, str]], Call], size: int) -> None:
     environment = shell.environment | exports(shell)

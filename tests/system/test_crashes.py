@@ -94,7 +94,7 @@ def test_after_a_reboot_the_array_goes_on(shell: Shell) -> None:
 def test_stopping_the_engine_leaves_what_runs_to_the_next_one(shell: Shell) -> None:
     gate = shell.cwd / "gate"
     array = shell.launch("--array", "2", "--", "/bin/sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.05; done")
-    eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 2)
+    eventually(lambda: shell.counts(array)["RUNNING"] == 2)
     shell("engine", "stop")
     gate.touch()
     shell("wait", array)

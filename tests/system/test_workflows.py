@@ -81,7 +81,7 @@ def test_too_many_failures_stop_the_rest(shell: Shell) -> None:
 def test_cancelling_calls_back_what_has_not_started(shell: Shell) -> None:
     gate = shell.cwd / "gate"
     array = shell.launch("--array", "300", "--", "sh", "-c", f"[ $TASK_ARRAY_INDEX -lt 100 ] || while [ ! -e {gate} ]; do sleep 0.02; done")
-    eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 2 and shell.array(array)["counts"]["SUCCEEDED"] == 100)
+    eventually(lambda: shell.counts(array)["RUNNING"] == 2 and shell.counts(array)["SUCCEEDED"] == 100)
     shell("cancel", array, "--yes")
     gate.touch()
     shell("wait", array, code=8)
@@ -92,10 +92,10 @@ def test_cancelling_calls_back_what_has_not_started(shell: Shell) -> None:
 def test_a_cap_can_be_changed_while_the_array_runs(shell: Shell) -> None:
     gate = shell.cwd / "gate"
     array = shell.launch("--array", "4%1", "--", "sh", "-c", f"while [ ! -e {gate} ]; do sleep 0.02; done")
-    eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 1)
+    eventually(lambda: shell.counts(array)["RUNNING"] == 1)
     assert "at most 1 at once" in shell("status", array, "--why").out
     shell("limit", array, "2")
-    eventually(lambda: shell.array(array)["counts"]["RUNNING"] == 2)
+    eventually(lambda: shell.counts(array)["RUNNING"] == 2)
     gate.touch()
     shell("wait", array)
 

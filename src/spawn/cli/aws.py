@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any, Final, NamedTuple
 
 from spawn.domain.errors import ConfigurationError, Conflict, Unavailable
@@ -86,11 +87,18 @@ def _address(text: str) -> str:
     return str(ipaddress.ip_address(text))
 
 
+@cache
+def _session() -> Any:
+    """One for all clients, so that a service's description, which takes a third of a second to read, is read once."""
+    from botocore.session import Session
+
+    return Session()
+
+
 def _client(service: str, region: str) -> Any:
-    import boto3
     from botocore.config import Config
 
-    return boto3.Session().client(
+    return _session().create_client(
         service, region_name=region, config=Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 3, "mode": "standard"})
     )
 

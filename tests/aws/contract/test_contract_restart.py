@@ -13,7 +13,7 @@ import pytest
 
 from tests.aws.contract.world import ARN, REASON, Json, World
 
-STEPS: Final = 60
+STEPS: Final = 40
 SEEDS: Final = int(os.environ.get("SPAWN_STORIES", "4"))
 STATUSES: Final = ("PENDING", "RUNNABLE", "STARTING", "RUNNING", "SUCCEEDED", "FAILED")
 OVER: Final = {"SUCCEEDED", "FAILED"}

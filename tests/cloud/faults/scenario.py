@@ -57,11 +57,12 @@ class Scenario:
     kills: tuple[int, ...] = ()
     away_s: tuple[float, float] = (0.0, 60.0)
     slow: float = 0.0  #: the chance that the engine is held up at a call, for up to 20 s
+    direct: bool = False  #: instances reach the bucket without a call, where calls of theirs are not what is tried
 
     def play(self, directory: Any) -> World:
         """Run it to its end and check all that must be true then."""
         directory.mkdir(exist_ok=True)
-        with world(directory, plan=self.plan, acts=self.acts, seed=self.seed) as it:
+        with world(directory, plan=self.plan, acts=self.acts, seed=self.seed, direct=self.direct) as it:
             dice = random.Random(f"engine {self.seed}")
             job = it.launch(self.size, ttl_s=TTL_S, fleet=self.fleet, **self.asked)
             for fault in self.faults:

@@ -181,7 +181,6 @@ class World:
         """A turn of the engine and a round of the provider; seconds until there is more to do."""
         now = self.clock.now()
         self.longest_gap_s = max(self.longest_gap_s, (now - self._last_round) / 1000)
-        self._last_round = now
         while self._wishes and self._wishes[0][0] <= self.clock.now():
             command = self._wishes[0][2]
             self.turn(command)
@@ -190,6 +189,7 @@ class World:
         wanted = self.worker.step(self.clock.now())
         pause = min(pause, self.turn())
         self._note_settled()
+        self._last_round = now  # a round that a kill cut short was none
         if self.worker.is_woken:
             return 0.0
         times = [time for time in (wanted, self._wishes[0][0] if self._wishes else None) if time is not None]
