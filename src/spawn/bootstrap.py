@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
 import json
 import logging
@@ -12,6 +11,7 @@ import signal
 import sys
 import threading
 import time
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -33,26 +33,32 @@ from spawn.domain.queues import EC2
 from spawn.endpoint.endpoint import Endpoint
 from spawn.endpoint.operations import Operations
 from spawn.engine.files import FilesByPlace
+from spawn.engine.fleets import Unended
 from spawn.engine.loop import Engine
-from spawn.engine.shutdown import terminate_everything
-from spawn.machine import SystemClock, ec2_poll_s, idle_exit, machine_capacity
+from spawn.engine.shutdown import terminate_all, terminate_everything, wait_until_nothing_runs
+from spawn.machine import SystemClock, ec2_poll_s, idle_exit, machine_capacity, make_own, take_lock
 from spawn.providers.ec2.fleets import Ec2Fleets
 from spawn.providers.ec2.provider import Ec2Provider
 from spawn.providers.local.connection import connect
 from spawn.providers.local.files import LocalFiles
 from spawn.providers.local.provider import LocalProvider
+from spawn.store.opening import has_room
 from spawn.store.sqlite import SqliteStore
 
 _LOOK_EVERY_S = 2.0
 _OTHER_ENGINE_WITHIN_S = 30.0
+_EC2_WITHIN_S = 30.0
 _log = logging.getLogger("spawn.engine")
 
 
 class EngineProcess:
     """Everything one engine is made of, from the lock to the socket."""
 
-    def __init__(self, state_dir: Path) -> None:
-        """Open the store and the runner; raises SpawnError with the way out when the engine cannot start."""
+    def __init__(self, state_dir: Path, *, terminating: bool = False) -> None:
+        """Open the store and the runner; raises SpawnError with the way out when the engine cannot start.
+
+        `terminating`: what waits is terminated before anything of it can begin.
+        """
         self.state_dir = state_dir
         self.clock = SystemClock()
         self.idle_exit = idle_exit()
@@ -67,7 +73,9 @@ class EngineProcess:
         self.engine = Engine(store=self.store, provider=self.provider, clock=self.clock, elsewhere={EC2: self.ec2})
         self.started_at = self.clock.now()
         self._seen = time.monotonic()
+        self._terminating = terminating
         self._terminate = False
+        self._left: Future[Unended] = Future()
         self._retired = False
         self._stopping = False
         self._ended = threading.Event()
@@ -83,10 +91,15 @@ class EngineProcess:
             *cloud_routes(Cloud(planning=service.planning, costs=costs, housekeeping=Housekeeping(service=service))),
             *door_routes(self.endpoint),
         ]
-        self._server = make_server(native_app(routes, seen=self._note_request))
+        self._server = make_server(native_app(routes, seen=self._note_request, trouble=self._trouble))
 
     def _note_request(self) -> None:
         self._seen = time.monotonic()
+
+    def _trouble(self) -> str | None:
+        """Why nothing new can be recorded; None: it can."""
+        why = self.engine.trouble if has_room(self.state_dir) else f"no space left in {self.state_dir}: free some"
+        return None if why is None else f"the engine cannot record what happens, so that what is shown may be out of date: {why}"
 
     def describe(self) -> dict[str, Any]:
         """The Engine of docs/api.md."""
@@ -104,28 +117,42 @@ class EngineProcess:
             "idle_exit_s": self.idle_exit.total_seconds(),
             "arrays": {"active": active, "total": total},
             "children": {"running": use.running, "queued": use.waiting},
+            "instances": len(self.ec2.unended()),
             "capacity": {"cpus": capacity.cpus / 1000, "memory_mib": capacity.memory, "cpus_used": use.cpus / 1000, "memory_mib_used": use.memory},
             "features": dict(self.provider.features()),
         }
 
-    def stop(self, terminate: bool) -> None:
-        """End after the answer to this request; with `terminate` end first all that runs. Again: nothing."""
+    def stop(self, terminate: bool) -> Future[Unended]:
+        """End; with `terminate` end first all that runs, instances on EC2 within 30 s. What AWS has not confirmed by then. Again: nothing more."""
         if self._stopping or (self._terminate and terminate):
-            return
+            return self._left
+        self._terminate |= terminate
 
         def finish() -> None:
-            if terminate:
-                self._terminate = True
-                try:
-                    terminate_everything(self.engine)
-                except SpawnError:
-                    _log.exception("not everything could be terminated one by one; the runner ends it all")
+            left = self._terminate_everything() if terminate else Unended()
             # before any waiting client is answered: one that finds no socket knows that the engine ended on purpose
             self._socket_path.unlink(missing_ok=True)
             self._stopping = True
+            if not self._left.done():
+                self._left.set_result(left)
             self._server.should_exit = True
 
         threading.Thread(target=finish, name="stop", daemon=True).start()
+        return self._left
+
+    def _terminate_everything(self) -> Unended:
+        """Here the runner has the last word; what EC2 has not confirmed is asked for again by the next engine."""
+        grace_s = 0.0
+        try:
+            grace_s = terminate_everything(self.engine)
+        except SpawnError:
+            _log.exception("not everything could be terminated one by one; the runner ends it all")
+        try:
+            self.ec2.terminate_all(_EC2_WITHIN_S)
+            wait_until_nothing_runs(self.engine, grace_s)
+        except SpawnError:
+            _log.exception("it could not be seen whether everything has ended")
+        return self.ec2.unended()
 
     def is_stopping(self) -> bool:
         """Whether it is about to end."""
@@ -138,6 +165,8 @@ class EngineProcess:
         gc.freeze()
         gc.set_threshold(100_000, 20, 20)
         self.provider.connect(self.engine.wake)
+        if self._terminating:
+            self.engine.tell(terminate_all)
         self.engine.turn()
         loop = threading.Thread(target=self.engine.run, name="engine")
         sock = listen(self._socket_path)
@@ -160,7 +189,7 @@ class EngineProcess:
             loop.join()
             # an engine that retires takes its runner along, which has nothing to do either; instances on EC2 end by themselves
             self.provider.close(terminate=self._terminate or self._retired, grace_s=5.0)
-            self.ec2.close(terminate=self._terminate, grace_s=5.0)
+            self.ec2.close(terminate=False, grace_s=5.0)
             self.store.close()
 
     def _is_reachable(self) -> bool:
@@ -215,14 +244,14 @@ def list_prices() -> ListPrices:
     return ListPrices(region=region, of_type=of_type, of_volumes=of_volumes, volume_gib=8)
 
 
-def run_engine(state_dir: Path, ready_fd: int) -> int:
+def run_engine(state_dir: Path, ready_fd: int, *, terminating: bool = False) -> int:
     """The engine's process: take the lock, start, say so on `ready_fd`, serve. The exit code."""
     try:
         lock = _take_lock_or_find_other(state_dir)
         if lock is None:
             _say(ready_fd, {"ready": True})
             return 0
-        process = EngineProcess(state_dir)
+        process = EngineProcess(state_dir, terminating=terminating)
         process.run(lambda: _say(ready_fd, {"ready": True}))
     except SpawnError as error:
         _log.error("%s", error)
@@ -238,9 +267,9 @@ def run_engine(state_dir: Path, ready_fd: int) -> int:
 
 def _take_lock_or_find_other(state_dir: Path) -> int | None:
     """Hold the lock of this state directory for as long as the process lives; None when another engine answers there."""
-    _make_own(state_dir)
+    make_own(state_dir)
     until = time.monotonic() + _OTHER_ENGINE_WITHIN_S
-    while (lock := _take_lock(state_dir)) is None:
+    while (lock := take_lock(state_dir / LOCK_NAME)) is None:
         sock = connect(state_dir / SOCKET_NAME)
         if sock is not None:
             sock.close()
@@ -249,25 +278,6 @@ def _take_lock_or_find_other(state_dir: Path) -> int | None:
             holder = (state_dir / LOCK_NAME).read_text().strip()
             raise Unavailable(f"the engine of process {holder} holds {state_dir / LOCK_NAME} but does not answer: `kill {holder}` ends it, then try again")
         time.sleep(0.02)
-    return lock
-
-
-def _make_own(state_dir: Path) -> None:
-    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    if state_dir.stat().st_uid != os.geteuid():
-        raise ConfigurationError(f"the state directory {state_dir} belongs to another user: set SPAWN_STATE_DIR to a directory of your own")
-    state_dir.chmod(0o700)
-
-
-def _take_lock(state_dir: Path) -> int | None:
-    lock = os.open(state_dir / LOCK_NAME, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    os.truncate(lock, 0)
-    os.write(lock, f"{os.getpid()}\n".encode())
     return lock
 
 
@@ -286,12 +296,13 @@ def main(arguments: list[str]) -> int:
     engine = verbs.add_parser("engine")
     engine.add_argument("--state-dir", type=Path, required=True)
     engine.add_argument("--ready-fd", type=int, required=True)
+    engine.add_argument("--terminating", action="store_true")
     given = parser.parse_args(arguments)
     os.umask(0o077)
     logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     for name in ("uvicorn", "botocore", "boto3", "urllib3"):
         logging.getLogger(name).setLevel(logging.WARNING)
-    return run_engine(given.state_dir, given.ready_fd)
+    return run_engine(given.state_dir, given.ready_fd, terminating=given.terminating)
 
 
 if __name__ == "__main__":

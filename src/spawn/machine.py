@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import time
 from datetime import timedelta
@@ -10,6 +11,7 @@ from typing import Final
 
 from spawn.config import engine_settings
 from spawn.domain.durations import parse_duration
+from spawn.domain.errors import ConfigurationError
 from spawn.domain.instants import Instant, from_seconds
 from spawn.domain.quantities import parse_cpus, parse_memory
 from spawn.domain.scheduling import Capacity
@@ -47,6 +49,27 @@ def ec2_poll_s() -> float | None:
     """How often EC2 and the buckets are looked at while something changes there, in seconds; None: the user says nothing about it."""
     setting = engine_settings().get("ec2-poll")
     return None if setting is None else parse_duration(str(setting.value), field=setting.origin).total_seconds()
+
+
+def make_own(directory: Path) -> None:
+    """Make the state directory, or see that it is this user's, and close it to all others. `ConfigurationError` when it is someone else's."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if directory.stat().st_uid != os.geteuid():
+        raise ConfigurationError(f"the state directory {directory} belongs to another user: set SPAWN_STATE_DIR to a directory of your own")
+    directory.chmod(0o700)
+
+
+def take_lock(path: Path) -> int | None:
+    """Hold a lock file, with this process's id in it, for as long as the process lives; None when another process holds it."""
+    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    os.truncate(lock, 0)
+    os.write(lock, f"{os.getpid()}\n".encode())
+    return lock
 
 
 def existing_place(path: str) -> str | None:

@@ -33,7 +33,9 @@ For the engine:
                                     remove what is left of a container
 
 For the launch of an instance:
-  spored instance install           write /etc/systemd/system/spored.service and start it
+  spored instance install [--bucket NAME --region REGION --key KEY --sha256 DIGEST [--endpoint URL]]
+                                    fetch /etc/spored/launch.json, if it is in a bucket; write
+                                    /etc/systemd/system/spored.service and start it
   spored instance run               do what /etc/spored/launch.json says
 
   spored version

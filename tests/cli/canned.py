@@ -153,6 +153,7 @@ def engine(**changes: Any) -> dict[str, Any]:
         "children": {"running": 2, "queued": 3},
         "capacity": {"cpus": 2, "memory_mib": 4096, "cpus_used": 2, "memory_mib_used": 0},
         "features": {"private_tmp": None, "memory_limit": "no writable cgroup"},
+        "instances": 0,
     } | changes
 
 

@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
+from urllib.parse import parse_qs, quote, unquote, urlsplit
 
 from canned import PAIR, check, endpoint, engine, plan
 
@@ -35,6 +35,8 @@ class FakeEngine:
     def __init__(self, state_dir: Path) -> None:
         self.state_dir = state_dir
         self.about = engine()
+        self.on_stop: Callable[[], None] = lambda: None
+        self.ending: dict[str, Any] = {"unended": [], "launching": 0}
         self.arrays: list[dict[str, Any]] = []
         self.members: list[dict[str, Any]] = []
         self.attempts: dict[str, list[dict[str, Any]]] = {}
@@ -45,13 +47,15 @@ class FakeEngine:
         self.endpoint: dict[str, Any] | Reply | None = None
         self.launch_answer: dict[str, Any] | Reply | None = None
         self.plan_answer: dict[str, Any] | Reply = plan()
-        self.costs: list[dict[str, Any]] = []
+        self.on_plan: Callable[[], object] = lambda: None
+        self.costs: list[dict[str, Any]] | Reply = []
         self.growing: list[int] = []  #: how many instances an array has, look by look
         self.documents_answer: dict[str, Any] | Reply | None = None
         self.change: dict[str, Any] | Reply = {"schema_version": 1, "array_id": "array-20260127-100000", "indexes": "0-4", "count": 5, "skipped": []}
         self.answers: dict[str, list[dict[str, Any] | Reply]] = {}
         self.settling: list[dict[str, Any] | Reply] = []
         self.on_settled: Callable[[], None] | None = None
+        self.trouble: str | None = None
         self.asked: list[tuple[str, str, Any]] = []
         self._server = _Server(str(state_dir / "engine.sock"), _Handler)
         self._server.fake = self
@@ -77,8 +81,9 @@ class FakeEngine:
         if parts == ["engine"]:
             return self.about
         if parts == ["engine", "stop"]:
+            self.on_stop()
             threading.Thread(target=self.close).start()
-            return {}
+            return self.ending if body["terminate"] else {}
         if parts == ["endpoint"]:
             return self._endpoint(method, body)
         if parts[0] == "arrays":
@@ -86,6 +91,7 @@ class FakeEngine:
         if parts == ["documents"]:
             return self.documents_answer or {"schema_version": 1, "arrays": self.arrays, "notes": []}
         if parts == ["plans"]:
+            self.on_plan()
             return self.plan_answer
         if parts == ["costs"]:
             return self._costs(query)
@@ -110,6 +116,8 @@ class FakeEngine:
         return found
 
     def _costs(self, query: dict[str, list[str]]) -> Any:
+        if isinstance(self.costs, Reply):
+            return self.costs
         found = [one for one in self.costs if one["array_id"] in query.get("array", [one["array_id"]])]
         if self.growing:
             found = [one | {"instances": self.growing[0]} for one in found]
@@ -205,6 +213,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_chunked(value)
 
     do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 - the base class asks for these names
+
+    def end_headers(self) -> None:
+        """Beside every answer: that the engine can record nothing."""
+        if self.server.fake.trouble is not None:
+            self.send_header("X-Engine-Trouble", quote(self.server.fake.trouble))
+        super().end_headers()
 
     def _send(self, status: int, body: bytes, headers: dict[str, str]) -> None:
         self.send_response(status)

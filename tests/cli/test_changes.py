@@ -28,7 +28,9 @@ def test_without_a_terminal_what_ends_things_needs_yes(fake: FakeEngine, spawn: 
     assert not [target for method, target, _ in fake.asked if method == "DELETE" and "dry_run" not in target]
 
 
-@pytest.mark.parametrize(("typed", "code", "done"), [("y\n", 0, True), ("yes\n", 0, True), ("n\n", 8, False), ("\n", 8, False), ("\x04", 8, False)])
+@pytest.mark.parametrize(
+    ("typed", "code", "done"), [("y\n", 0, True), ("yes\n", 0, True), ("n\n", 8, False), ("\n", 8, False), ("\x04", 8, False), ("y\x04\x04", 8, False)]
+)
 def test_on_a_terminal_a_question_is_asked_and_only_yes_is_yes(fake: FakeEngine, on_terminal: Run, typed: str, code: int, done: bool) -> None:
     result = on_terminal("terminate", "my-array", typed=typed)
     assert result.code == code

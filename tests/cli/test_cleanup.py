@@ -127,7 +127,7 @@ def test_nothing_left_over_asks_nothing(account: Account, spawn: Run) -> None:
     assert "nothing is left over" in result.err
 
 
-@pytest.mark.parametrize(("typed", "code", "dry_runs"), [("y\n", 0, [True, False]), ("n\n", 8, [True])])
+@pytest.mark.parametrize(("typed", "code", "dry_runs"), [("y\n", 0, [True, False]), ("n\n", 8, [True]), ("y\x04\x04", 8, [True])])
 def test_on_a_terminal_it_asks_after_it_has_shown(account: Account, fake: FakeEngine, on_terminal: Run, typed: str, code: int, dry_runs: list[bool]) -> None:
     result = on_terminal("cleanup", typed=typed, **KEYS)
     assert result.code == code
@@ -203,3 +203,13 @@ def test_doctor_waits_only_so_long_for_an_aws_that_says_nothing() -> None:
         environment = {**os.environ, **KEYS, "AWS_ENDPOINT_URL": url, "AWS_EC2_METADATA_DISABLED": "true"}
         *_, last = examine(engine_runs=False, environment=environment, within_s=1.5)
     assert last == ("warn", "EC2", f"{url} did not answer within 1.5 s")
+
+
+def test_doctor_names_what_cannot_be_ended_also_from_a_shell_without_aws_access(fake: FakeEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SPAWN_STATE_DIR", str(fake.state_dir))
+    costs = {"indexes": None, "count": 2, "reason": "should have ended, and costs: i-1, i-2", "kind": "billed"}
+    held = {"indexes": None, "count": 3, "reason": "EC2 throttles RunInstances", "kind": "throttled"}
+    fake.arrays = [array(remarks=[held, costs]), array(remarks=[]), array()]
+    first, *others = examine(engine_runs=True, environment={"AWS_EC2_METADATA_DISABLED": "true"})
+    assert first == ("warn", "instances", f"{fake.arrays[0]['array_id']}: 2 × should have ended, and costs: i-1, i-2")
+    assert [check for _, check, _ in others] == ["AWS account"]

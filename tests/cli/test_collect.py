@@ -113,11 +113,23 @@ def test_a_collected_file_that_was_changed_since_is_not_overwritten(spawn: Run, 
     assert (home / "out/0/top-0.txt").read_text() == "edited by hand"
 
 
-def test_what_could_not_be_kept_of_an_attempt_that_succeeded_is_said(fake: FakeEngine, spawn: Run) -> None:
+def test_what_could_not_be_kept_of_an_attempt_that_succeeded_is_said_and_in_the_manifest(fake: FakeEngine, spawn: Run, home: Path) -> None:
     for index, why in ((0, "Essential container in task exited"), (1, "Essential container in task exited; not all that it left could be kept: x missing")):
         fake.attempts[f"{ID}:{index}"][-1]["status_reason"] = why
     result = spawn("collect", "last", "out")
     assert [line for line in result.err.splitlines() if line.startswith("warning")] == ["warning: index 1: not all that it left could be kept: x missing"]
+    manifest = json.loads((home / "out" / "manifest.json").read_text())
+    check("manifest", manifest)
+    assert manifest["incomplete"] == [{"indexes": "1", "reason": "not all that it left could be kept: x missing"}]
+
+
+def test_a_manifest_of_an_earlier_version_is_gone_on_with(spawn: Run, home: Path) -> None:
+    spawn("collect", "last", "out")
+    path = home / "out" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    assert manifest.pop("incomplete") == []
+    path.write_text(json.dumps(manifest))
+    assert "; 0 copied)" in spawn("collect", "last", "out").err
 
 
 def test_two_arrays_do_not_share_a_directory(fake: FakeEngine, spawn: Run) -> None:

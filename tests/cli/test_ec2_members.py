@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,9 @@ import pytest
 from canned import array, attempt, check, cost, member
 from fake_engine import FakeEngine, refuse
 from running import Run
+
+from spawn.cli.bringing import Bringing
+from spawn.client.client import Client
 
 ID = "array-20260127-100000"
 FLEET = {
@@ -86,6 +90,9 @@ def test_status_shows_instances_and_what_is_wrong_with_them(fake: FakeEngine, on
     assert "1 × never checked in  indexes 1\n" in page
     assert "2 of them interrupted: the spot market took their instances back" in page
     assert "Instances: 3 running  2 shutting-down  (t3.micro spot in us-east-1)" in page
+    fake.arrays = [on_ec2(instances={})]
+    assert "Instances: none  (t3.micro spot in us-east-1)" in on_terminal("status", "my-array").out
+    fake.arrays = [on_ec2(remarks=[remark, silent], interrupted=2, instances={"running": 3, "shutting-down": 2})]
     facts = spawn("status", "my-array").lines
     assert {"interrupted\t2", "instances_shutting_down\t2", "remark\t3\t-\tEC2 throttles RunInstances", "remark\t1\t1\tnever checked in"} <= set(facts)
     whole = json.loads(spawn("status", "my-array", "-o", "json").out)
@@ -212,6 +219,16 @@ def test_a_member_that_never_began_has_no_log(fake: FakeEngine, spawn: Run) -> N
     assert spawn("logs", "my-array-3").out == "a word\n"
 
 
+def test_a_member_that_has_not_begun_has_no_log_either_and_an_earlier_attempt_may(fake: FakeEngine, spawn: Run) -> None:
+    fake.members = [of(3, status="STARTING", started_at=None, attempt=2, status_reason="no capacity")]
+    fake.logs = {f"{ID}:3": b""}
+    fake.answers["brought"] = [changed(None, 0, coming=None, coming_count=0)] * 2
+    result = spawn("logs", "my-array-3")
+    assert (result.code, result.out) == (4, "")
+    assert "my-array-3 has not begun, as far as is known, so there is no log (STARTING: no capacity); -f waits for it" in result.err
+    assert spawn("logs", "my-array-3", "--attempt", "1").code == 0
+
+
 def test_following_shows_the_rest_that_came_when_it_ended(fake: FakeEngine, spawn: Run) -> None:
     fake.members = [of(3, status="SUCCEEDED", exit_code=0)]
     fake.logs = {f"{ID}:3": b"first\nlast\n"}
@@ -226,6 +243,21 @@ def test_following_goes_on_while_aws_does_not_answer(fake: FakeEngine, spawn: Ru
     fake.answers["brought"] = [refuse(503, "unavailable", "S3 did not answer")]
     result = spawn("logs", "my-array-3", "-f")
     assert (result.code, result.out, result.err) == (0, "what is here\n", "warning: S3 did not answer; going on with what is here\n")
+
+
+def test_when_nothing_of_many_comes_for_long_the_others_are_not_asked_for_any_more(fake: FakeEngine) -> None:
+    why = "cannot list the log: AWS did not answer"
+    fake.arrays = [on_ec2(size=120, indexes="0-119")]
+    fake.members = [of(index, status="SUCCEEDED") for index in range(120)]
+    fake.answers["brought"] = [
+        changed(None, 0, coming="0-49", coming_count=50),
+        changed(None, 0, ("0-7", why), coming="8-49", coming_count=42),
+    ]
+    client, seconds = Client(fake.state_dir), itertools.chain([0.0], itertools.repeat(60.0))
+    bring = Bringing(client, client.array(ID), "logs", seconds=lambda: next(seconds))
+    assert [len(block) for block in bring.blocks(list(client.members(array=ID)))] == [50, 50, 20]
+    assert bring.failed == {why: "0-7,8-49,50-99,100-119"}
+    assert [target.partition("timeout_s=")[2] for _, target, _ in fake.asked if "/brought?" in target] == ["3.0", "20.0"]
 
 
 # --- collect and rm -------------------------------------------------------------------------------------------------------
@@ -249,6 +281,21 @@ def test_collect_brings_outputs_first_and_lists_what_did_not_come(fake: FakeEngi
     assert (tmp_path / "results" / "0" / "result.txt").read_text() == "0"
     assert "warning: could not be brought: 2: its process goes on" in result.err
     assert [target.partition("indexes=")[2].partition("&")[0] for _, target, _ in fake.asked if "/brought?" in target] == ["0-2"]
+
+
+def test_collect_says_why_indexes_are_missing(fake: FakeEngine, spawn: Run, tmp_path: Path) -> None:
+    held = {"indexes": None, "count": 2, "reason": "cannot launch instances in us-east-1: AWS did not answer"}
+    fake.arrays = [on_ec2(size=3, indexes="0-2", remarks=[held])]
+    fake.members = [of(0, status="RUNNING"), *(of(index, status="STARTING", attempt=0) for index in (1, 2))]
+    fake.attempts[f"{ID}:0"] = [attempt(status=None, output=None, log=None)]
+    result = spawn("collect", "my-array", "results", cwd=tmp_path)
+    assert result.code == 7
+    assert result.err.splitlines() == [
+        "note: missing: 0: not finished (RUNNING)",
+        "note: missing: 1-2: not finished (STARTING)",
+        "note: 2 × cannot launch instances in us-east-1: AWS did not answer",
+        "Collected 0 of 3 into results (0 files, 0 B; 0 copied); missing: 0-2",
+    ]
 
 
 def test_a_dry_run_of_collect_brings_nothing_and_says_so(fake: FakeEngine, spawn: Run, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from canned import array
+from canned import array, attempt, engine, member
 from fake_engine import FakeEngine
 from running import Run
 
@@ -221,3 +221,68 @@ def test_half_an_answer_from_an_engine_that_lives_is_asked_for_again_and_then_gi
     cut_off(silent, lambda: None)
     with pytest.raises(CutOff):
         Client(state_dir).array("x")
+
+
+@pytest.fixture
+def gone() -> int:
+    """The id of a process that has ended, so that nobody waits for it."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_what_ec2_did_not_confirm_is_no_success(fake: FakeEngine, spawn: Run, gone: int) -> None:
+    fake.about = engine(pid=gone, runner_pid=None, instances=8)
+    asked = spawn("engine", "stop", "--terminate", "--dry-run").err
+    assert asked == "would stop the engine and terminate 2 running and 3 queued children, and 8 instances on EC2\n"
+    ids = [f"i-{number}" for number in range(6)]
+    ends = [None, *(f"2026-01-27T1{number}:00:00Z" for number in range(5))]
+    fake.ending = {"unended": [{"id": one, "ends_at": end} for one, end in zip(ids, ends, strict=True)], "launching": 2}
+    result = spawn("engine", "stop", "--terminate", "--yes")
+    assert (result.code, result.out) == (1, "")
+    assert result.err == (
+        "error: the engine has stopped, but EC2 has not confirmed within 30 s that 8 instances end (i-0, i-1, i-2, i-3, i-4, …); "
+        "2 of them may have been launched by a call that was not answered; 1 of them has no TTL and may run for ever; "
+        "at 2026-01-27T14:00:00Z at the latest they have reached their TTL and end by themselves; "
+        "`spawn engine start` asks EC2 again, `spawn cleanup` finds what is left\n"
+    )
+
+
+def test_an_engine_with_nothing_left_on_ec2_ends_with_success(fake: FakeEngine, spawn: Run, gone: int) -> None:
+    fake.about = engine(pid=gone, runner_pid=None)
+    result = spawn("engine", "stop", "--terminate", "--yes")
+    assert (result.code, result.err) == (0, "the engine has stopped\n")
+
+
+def test_an_engine_that_goes_away_before_it_has_said_that_all_has_ended_is_no_success(fake: FakeEngine, spawn: Run, gone: int) -> None:
+    fake.about = engine(pid=gone, runner_pid=None)
+
+    def hang_up() -> None:
+        raise ConnectionAbortedError
+
+    fake.on_stop = hang_up
+    result = spawn("engine", "stop", "--terminate", "--yes")
+    assert result.code == 6
+    assert "ended before it could say that all has ended: `spawn engine stop --terminate` again" in result.err
+
+
+def test_terminating_everything_without_an_engine_asks_before_it_starts_one(spawn: Run, state_dir: Path) -> None:
+    assert "no engine runs" in spawn("engine", "stop", "--terminate", "--yes").err
+    (state_dir / "store.db").touch()
+    asked = spawn("engine", "stop", "--terminate", "--dry-run")
+    assert (asked.code, asked.err) == (0, "would start an engine, for none runs, and with it terminate all that runs or waits\n")
+    refused = spawn("engine", "stop", "--terminate")
+    assert (refused.code, "add --yes" in refused.err) == (2, True)
+    assert [path.name for path in state_dir.iterdir()] == ["store.db"]
+
+
+@pytest.mark.parametrize("verb", [["status"], ["list"], ["status", "last", "-o", "json"], ["wait", "last"], ["logs"], ["collect", "last", "out"]])
+def test_an_engine_that_can_record_nothing_says_so_with_whatever_it_is_asked(fake: FakeEngine, in_process: Run, verb: list[str]) -> None:
+    fake.trouble = "the engine cannot record what happens: no space left in /srv/ä"
+    fake.arrays = [array(size=1, indexes="0", status="SUCCEEDED", counts={"SUCCEEDED": 1})]
+    fake.members = [member(0, status="SUCCEEDED")]
+    fake.logs = {f"{fake.members[0]['id']}": b"a word\n"}
+    fake.attempts = {fake.members[0]["id"]: [attempt(1)]}
+    result = in_process(*verb)
+    assert result.err.count(f"warning: {fake.trouble}\n") == 1
+    assert "srv" not in result.out

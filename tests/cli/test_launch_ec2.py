@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from pathlib import Path
 
 import pytest
 from canned import SPOT_PRICE, array, check, cost, member, plan, quote
 from fake_engine import FakeEngine, refuse
 from running import Run
+
+from spawn.client import cloud
+from spawn.client.client import Client
+from spawn.client.submission import Submission
 
 ID = "array-20260127-100000"
 SCRIPT = "#!/bin/bash\necho $TASK_ARRAY_INDEX\n"
@@ -210,6 +215,14 @@ def test_without_a_ttl_and_a_terminal_the_default_is_used_and_said(fake: FakeEng
     assert sent(fake)["ttl_s"] == 14400
 
 
+@pytest.mark.parametrize("typed", ["\x04", "90m\x04\x04", "90m\n\x04", "90m\ny\x04\x04"])
+def test_the_end_of_input_at_a_question_is_no_answer_and_launches_nothing(fake: FakeEngine, on_terminal: Run, typed: str) -> None:
+    fake.plan_answer = plan(usd=175.5, quotes=[DEAR])
+    result = on_terminal(*EC2, "--array", "5", "--", "x", typed=typed, TERM="dumb")
+    assert (result.code, launched(fake)) == (8, False)
+    assert "\nNothing was launched.\n" in result.out
+
+
 def test_what_was_typed_wrongly_is_refused(fake: FakeEngine, on_terminal: Run) -> None:
     result = on_terminal(*EC2, "--", "x", typed="soon\n")
     assert (result.code, "--ttl: 'soon' is not a duration" in result.out) == (2, True)
@@ -297,6 +310,20 @@ def test_the_notes_of_the_plan_are_said_once(fake: FakeEngine, in_process: Run) 
     assert in_process(*EC2, "--ttl", "1h", "--", "x").err == f"note: {warning}\nnote: a second thing\n"
 
 
+def test_who_waits_for_a_plan_hears_when_aws_is_slow(fake: FakeEngine) -> None:
+    told = threading.Event()
+    fake.on_plan = lambda: told.wait(30)
+    found = cloud.plan(Client(fake.state_dir, slow_s=0.01), Submission(provider="ec2", command=["x"]), on_silence=told.set)
+    assert (found.usd, told.is_set()) == (0.028192, True)
+
+
+def test_a_launch_that_was_taken_is_told_also_when_it_cannot_be_followed(fake: FakeEngine, on_terminal: Run) -> None:
+    fake.costs = refuse(503, "unavailable", "AWS did not answer")
+    result = on_terminal(*EC2, "--ttl", "1h", "--", "x", TERM="dumb")
+    assert (result.code, launched(fake)) == (0, True)
+    assert f"{ID} is launched, and how far it is could not be seen (AWS did not answer): `spawn status {ID}` says" in result.out
+
+
 def test_what_the_plan_refuses_launches_nothing(fake: FakeEngine, in_process: Run) -> None:
     fake.plan_answer = refuse(400, "configuration", "no AWS credentials were found: run `aws configure`")
     result = in_process(*EC2, "--ttl", "1h", "--", "x")
@@ -341,6 +368,11 @@ def test_the_commands_of_the_tutorial_are_understood_word_for_word(
     assert (fake.bodies("/plans") != []) == (provider == "ec2")
 
 
+NO_BUCKETS = [
+    *("My_Bucket", "my..bucket", "192.168.1.1", "ab", "-my", "my.", "x" * 64, "a/b", "xn--bucket", "sthree-bucket", "amzn-s3-demo-bucket"),
+    *("my-s3alias", "my--ol-s3", "my.mrap", "my--use1-az4--x-s3", "my--table-s3"),
+]
+
 BAD = [
     ([*EC2, "--no-ttl", "--", "x"], "--no-ttl lets instances run, and cost, until somebody ends them: add --yes"),
     ([*EC2, "--no-ttl", "--ttl", "1h", "--", "x"], "--ttl and --no-ttl contradict each other"),
@@ -359,13 +391,29 @@ BAD = [
     ([*EC2, "--subnet-id", "net-1", "--", "x"], "--subnet-id: 'net-1' is not a subnet id: write one such as subnet-0abc1234"),
     ([*EC2, "--security-group-id", "web", "--", "x"], "'web' is not a security group id"),
     ([*EC2, "--iam-policy", "s3:FullAccess,everything", "--", "x"], "'everything' is not a policy"),
-    ([*EC2, "--bucket", "My_Bucket", "--", "x"], "'My_Bucket' is not a bucket"),
+    *(
+        ([*EC2, "--bucket", name, "--", "x"], f"--bucket: '{name[:60]}' is not a name that a bucket can have: write one such as my-bucket")
+        for name in NO_BUCKETS
+    ),
+    ([*EC2, "--tag", "a=1", "--tag", "b=1", "--tag", "a=2", "--", "x"], "--tag: 'a' is given twice, as '1' and as '2': give it once"),
     ([*EC2, "--budget", "cheap", "--", "x"], "--budget: 'cheap' is not an amount: write US dollars, such as 20 or 2.50"),
     ([*EC2, "--region", "mars", "--", "x"], "'mars' is not a region"),
     (["launch", "--on-complete", "hibernate", "--", "true"], "only EC2 instances hibernate: write stop, or add --provider ec2"),
     (["launch", "--rehearse", "--", "true"], "--rehearse plays a launch on EC2: add --provider ec2"),
     (["launch", "--user-data", "#!/bin/sh\n#SPAWN --no-array 3\n"], "the script:2: unknown flag '--no-array'; did you mean '--array'?"),
 ]
+
+
+@pytest.mark.parametrize("name", ["abc", "my.data-1", "192.168.1.1a", "1.2.3", "x" * 63, "my-s3alias-2", "spawn-123456789012-us-east-1"])
+def test_what_s3_takes_as_a_name_of_a_bucket_is_taken(fake: FakeEngine, in_process: Run, name: str) -> None:
+    assert in_process(*EC2, "--ttl", "1h", "--bucket", name, "--", "x").code == 0
+    assert sent(fake)["cloud"] == {"bucket": name}
+
+
+@pytest.mark.parametrize("words", [["status"], ["list"], ["cost"]])
+def test_a_tag_that_is_asked_for_twice_is_refused(fake: FakeEngine, in_process: Run, words: list[str]) -> None:
+    result = in_process(*words, "--tag", "a=1", "--tag", "a=1")
+    assert (result.code, result.err, fake.asked) == (2, "error: --tag: 'a' is given twice, as '1' and as '1': give it once\n", [])
 
 
 @pytest.mark.parametrize(("arguments", "sentence"), BAD, ids=[" ".join(arguments) for arguments, _ in BAD])

@@ -120,6 +120,34 @@ def test_doctor_fails_with_3_and_names_what(spawn: Run, home: Path) -> None:
     assert "error: not fit to run: settings, state directory" in result.err
 
 
+UNSOUND = [
+    ("[engine]\nec2-poll = '0s'\n", "config.toml: engine.ec2-poll: '0s'"),
+    ("[engine]\nidle_exit = 5\n", "config.toml: engine.idle_exit: '5'"),
+    ("[engine]\ncpus = 'many'\n", "config.toml: engine.cpus: 'many'"),
+    ("[launch]\nttl = 5\n", "config.toml: launch.ttl: '5'"),
+    ("[launch]\nregion = ['us-east-1', 'mars']\n", "config.toml: launch.region: 'mars' is not a region"),
+    ("[launch.tag]\n'' = 'x'\n", "config.toml: launch.tag: "),
+    ("[launch]\nretries = 'lots'\nttl = 'soon'\n", "config.toml: launch.ttl: 'soon'"),
+]
+
+
+@pytest.mark.parametrize(("settings", "found"), UNSOUND, ids=[found for _, found in UNSOUND])
+def test_doctor_finds_a_setting_whose_value_nothing_would_take(in_process: Run, home: Path, settings: str, found: str) -> None:
+    path = home / ".config" / "spawn" / "config.toml"
+    path.parent.mkdir(parents=True)
+    path.write_text(settings)
+    result = in_process("doctor")
+    assert result.code == 3
+    (line,) = [line for line in result.lines if "\tsettings\t" in line]
+    assert line.startswith("fail\t")
+    assert found in line
+
+
+def test_doctor_takes_sound_settings(in_process: Run, home: Path) -> None:
+    (home / "spawn.toml").write_text("[launch]\nttl = '3h'\nspot = true\nregion = ['us-east-1']\nretry-on = ['oom']\n[launch.tag]\na = 1\n")
+    assert "ok\tsettings\t5 set" in in_process("doctor").lines
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_the_completion_script_is_for_spawn(spawn: Run, shell: str) -> None:
     result = spawn("completion", shell)

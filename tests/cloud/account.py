@@ -13,6 +13,7 @@ from typing import Any
 
 import boto3
 
+from spawn.client.client import Client
 from spawn.testing.ec2lab.boot.plan import BootPlan, ImageFile
 from spawn.testing.ec2lab.boot.sandboxes import RealMachines
 from spawn.testing.ec2lab.instances import Life
@@ -32,6 +33,9 @@ BOOT = BootPlan(
     },
 )
 PLAN = LabPlan(images=(Image(id="ami-blender", name="blender on Amazon Linux 2023"),))
+
+
+_LOOK_S = 0.1
 
 
 class Account:
@@ -99,9 +103,32 @@ class Account:
         """Its members as JSON, in the order of their indexes."""
         return [json.loads(line) for line in self("list", "--array", array, "-o", "jsonl").lines]
 
-    def until(self, array: str, holds: Callable[[dict[str, Any]], object], *, within_s: float = 60.0) -> None:
+    def until(self, ref: str, holds: Callable[[dict[str, Any]], object], *, within_s: float = 60.0) -> None:
         """Wait until something holds for each member."""
-        eventually(lambda: all(holds(member) for member in self.members(array)), within_s=within_s, every_s=0.3)
+        array, _, indexes = ref.partition(":")
+
+        def seen() -> list[dict[str, Any]]:
+            return [json.loads(line) for block in self.asked.member_lines(array=array, indexes=indexes or None) for line in block.splitlines()]
+
+        eventually(lambda: all(holds(member) for member in seen()), within_s=within_s, every_s=_LOOK_S)
+
+    def until_told(self, array: str, words: str, *, within_s: float = 60.0) -> None:
+        """Wait until `spawn status --why` has these words."""
+
+        def is_told() -> bool:
+            said = (self.asked.array(array), self.asked.why(array))
+            return words in str(said) and words in self("status", array, "--why", code=None).out
+
+        eventually(is_told, within_s=within_s, every_s=_LOOK_S)
+
+    @property
+    def asked(self) -> Client:
+        """The engine, asked without a command: for looking again and again. One that was killed is started."""
+
+        def start() -> None:
+            self("engine", "start")
+
+        return Client(self.shell.state, restart=start)
 
     def lives(self, array: str) -> list[Life]:
         """What became of the instances of an array, by EC2's own books, in the order of launching."""

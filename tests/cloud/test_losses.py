@@ -9,7 +9,6 @@ import pytest
 
 from spawn.testing.ec2lab.plan import Fault, FaultKind
 from tests.cloud.account import Account, account
-from tests.system.conftest import eventually
 
 FIRST_TIME = """#!/bin/bash
 echo attempt $TASK_ATTEMPT
@@ -51,7 +50,7 @@ def arrays(user: Account) -> Arrays:
     user.until(taken, lambda member: member["status"] == "RUNNING")
     user.lab.kill(str(user.members(f"{losing}:0")[0]["instance_id"]))
     user.lab.interrupt(str(user.members(taken)[0]["instance_id"]))
-    eventually(lambda: user.members(taken)[0]["attempt"] == 2 and user.members(taken)[0]["status"] == "SUCCEEDED", within_s=60, every_s=0.3)
+    user.until(taken, lambda member: (member["attempt"], member["status"]) == (2, "SUCCEEDED"))
     user.lab.add_fault(Fault(kind=FaultKind.DENIED, service="s3", action="GetObject", key="spored/*"))
     silent = user.launch("--array", "1", "--ttl", "8m", "--on-complete", "terminate", "--", "true")
     user.gone(silent)
@@ -63,7 +62,7 @@ def arrays(user: Account) -> Arrays:
 
 
 def test_records_that_the_bucket_refuses_are_kept_and_the_status_says_so(user: Account, arrays: Arrays) -> None:
-    eventually(lambda: "s3:PutObject" in str(user.status(arrays.refused)), within_s=60, every_s=0.5)
+    user.until_told(arrays.refused, "s3:PutObject")
     assert user.status(arrays.refused)["status"] != "SUCCEEDED"
     user.lab.clear_faults()
     user.settled(arrays.refused)

@@ -8,7 +8,6 @@ import pytest
 
 from spawn.testing.ec2lab.plan import SignedIn
 from tests.cloud.account import Account, account
-from tests.system.conftest import eventually
 
 NOBODY = {"AWS_ACCESS_KEY_ID": "", "AWS_SECRET_ACCESS_KEY": ""}
 
@@ -55,10 +54,10 @@ def test_without_the_permission_to_launch_which_is_named(user: Account) -> None:
 
 
 def test_a_permission_that_is_missed_when_the_launch_is_prepared_is_named_by_its_status(user: Account) -> None:
-    user.lab.forbid("iam:CreateRole")
+    user.lab.forbid("iam:CreateRole", "iam:SimulatePrincipalPolicy")
     try:
         array = user.launch("--array", "3", "--ttl", "10m", "--", "true")
-        eventually(lambda: "iam:CreateRole on " in user("status", array, "--why").out, within_s=60, every_s=0.3)
+        user.until_told(array, "iam:CreateRole on ")
         user("terminate", array, "--yes")
         user.settled(array)
     finally:

@@ -146,7 +146,6 @@ def test_a_set_holds_what_it_was_made_of(indexes: set[int]) -> None:
     assert not any(index in made for index in range(62) if index not in indexes)
     if indexes:
         assert (made.first, made.last) == (min(indexes), max(indexes))
-    assert made.is_range_from_zero == (bool(indexes) and indexes == set(range(len(indexes))))
 
 
 @given(members)
@@ -211,7 +210,6 @@ def test_positions_outside_the_set_are_refused_and_indexes_outside_have_none() -
 def test_the_empty_set_has_no_first_index() -> None:
     with pytest.raises(IndexError):
         _ = IndexSet.of([]).first
-    assert not IndexSet.of([]).is_range_from_zero
 
 
 @pytest.mark.parametrize("indexes", [[-1], [MAX_INDEX + 1]])

@@ -146,7 +146,6 @@ def test_a_share_is_combined_with_the_status() -> None:
 
 def test_filters_do_not_apply_to_the_children_of_an_array() -> None:
     asked = listing(Scope.ARRAY, filters=[read_filter("JOB_NAME", ["other"])])
-    assert not asked.newest_first
     assert asked.takes(replace(JOB, status=Status.RUNNING))
     assert not asked.takes(JOB)
 
@@ -159,7 +158,6 @@ def test_a_page_has_at_most_a_thousand_jobs_and_a_filtered_one_a_hundred(asked: 
     assert listing(max_results=asked).page == page
     by_name = listing(max_results=asked, filters=[read_filter("JOB_NAME", ["a"])])
     assert by_name.page == filtered
-    assert by_name.newest_first
 
 
 @pytest.mark.parametrize("asked", [0, -1])

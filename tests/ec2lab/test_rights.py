@@ -248,3 +248,22 @@ def test_any_key_is_signed_as_botocore_signs_it(signed: Asking, key: str) -> Non
 @pytest.fixture(scope="module")
 def signed(account: Asking, bucket: str) -> Asking:
     return account
+
+
+def test_what_somebody_may_do_is_told_by_the_rights_that_calls_are_held_to(opened: Opening) -> None:
+    asking = opened(forbidden=("iam:PassRole",))
+    asking.profile(policy=policy({"Action": "s3:Get*", "Resource": "arn:aws:s3:::mine/*"}))
+    user, worker = (f"arn:aws:iam::{asking.lab.account}:{name}" for name in ("user/laboratory", "role/worker"))
+
+    def told(source: str, *actions: str, on: str = "*") -> list[str]:
+        answer = asking.iam.simulate_principal_policy(PolicySourceArn=source, ActionNames=list(actions), ResourceArns=[on])
+        results = answer["EvaluationResults"]
+        assert [one["ResourceSpecificResults"][0]["EvalResourceDecision"] for one in results] == [one["EvalDecision"] for one in results]
+        return [one["EvalDecision"] for one in results]
+
+    assert told(user, "iam:PassRole", "iam:CreateRole") == ["implicitDeny", "allowed"]
+    assert told(worker, "s3:GetObject", "s3:PutObject", on="arn:aws:s3:::mine/x") == ["allowed", "implicitDeny"]
+    with refused("InvalidInput"):
+        told(f"arn:aws:sts::{asking.lab.account}:assumed-role/worker/instance", "s3:GetObject")
+    with refused("NoSuchEntity"):
+        told(f"{worker}s", "s3:GetObject")

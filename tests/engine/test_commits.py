@@ -72,6 +72,10 @@ def test_nothing_is_started_that_was_not_written_down(bench: Bench) -> None:
     bench.provider.tell(Ended(started[0], bench.clock.now(), EndKind(0, None, None), Usage()))
     assert bench.engine.turn() == RETRY_STORE_S
     assert bench.provider.started == started
+    assert bench.engine.trouble == "no space left"
+    bench.store.broken = None
+    bench.engine.turn()
+    assert bench.engine.trouble is None
 
 
 def test_news_that_could_not_be_written_is_taken_again(bench: Bench) -> None:

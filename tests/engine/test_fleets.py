@@ -63,6 +63,11 @@ def test_what_runs_on_ec2_takes_no_room_on_this_machine(engine: Driven) -> None:
     assert engine.statuses(there) == [Status.RUNNING] * 50
 
 
+@pytest.mark.parametrize(("asked", "told"), [(None, ""), ("/no/dir", "/no/dir")])
+def test_without_a_directory_each_attempt_on_ec2_starts_in_its_own(engine: Driven, asked: str | None, told: str) -> None:
+    assert engine.row(launch(engine, 2, workdir=asked)).job.work.workdir == told
+
+
 def test_a_cap_holds_on_ec2(engine: Driven) -> None:
     job = launch(engine, 10, max_concurrent=3)
     assert len(engine.cloud.started) == 3

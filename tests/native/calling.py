@@ -94,9 +94,9 @@ class Calling(Driven):
         known[position] = replace(before, **changes)
         return known[position]
 
-    def over(self, job: JobId, position: int, code: int = 0, *, number: int = 1, why: str | None = None) -> None:
+    def over(self, job: JobId, position: int, code: int = 0, *, number: int = 1, why: str | None = None, lacks: str | None = None) -> None:
         """An attempt ended."""
-        self.cloud.tell(Ended(AttemptId(self.key(job), position, number), self.clock.now(), EndKind(code, None, why), Usage()))
+        self.cloud.tell(Ended(AttemptId(self.key(job), position, number), self.clock.now(), EndKind(code, None, why), Usage(), lacks))
         self.engine.turn()
 
     def gone(self, job: JobId, position: int, *, number: int = 1) -> None:

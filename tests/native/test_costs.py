@@ -13,7 +13,8 @@ from spawn.domain.costs import Price
 from spawn.domain.errors import NotFound, UsageError
 from spawn.domain.fleets import Life, Market
 from spawn.domain.ids import JobId
-from spawn.domain.instants import Instant
+from spawn.domain.instants import Instant, iso
+from spawn.domain.states import InstanceState
 from tests.cli.canned import check
 from tests.native.calling import Calling, at, real_id
 
@@ -132,11 +133,42 @@ def test_instances_that_had_ended_elsewhere_are_named_as_not_counted(api: Callin
     api.over(job, 0)
     api.over(job, 1)
     lived(api, job, (1, 0.0, 1.0))
-    assert costs(api, job)[0]["notes"] == [
-        "not counted: 1 instance that had ended before the array was adopted here; where it was launched `spawn cost` knows them"
-    ]
+    note = "not counted: 1 instance whose life was not seen here: it ended before the array was adopted, or was launched elsewhere, where `spawn cost` knows it"
+    assert costs(api, job)[0]["notes"] == [note]
     lived(api, job, (0, 0.0, 1.0), (1, 0.0, 1.0))
     assert costs(api, job)[0]["notes"] == []
+
+
+def test_an_instance_that_is_known_and_whose_life_is_not_is_named_as_not_counted(api: Calling) -> None:
+    job = api.launch(2, on_complete="terminate", ttl_s=4 * HOUR)
+    lived(api, job, (1, 0.0, 1.0))
+    api.fleets.idle[api.key(job)] = {InstanceState.TERMINATED: 3}
+    (note,) = costs(api, job)[0]["notes"]
+    assert note.startswith("not counted: 2 instances whose lives were not seen here: they ended before")
+
+
+def test_what_nobody_has_looked_at_is_counted_up_to_the_last_look_and_that_is_said(api: Calling) -> None:
+    job = api.launch(2, on_complete="terminate", ttl_s=4 * HOUR)
+    lived(api, job, (0, 0.0, 1.0), (1, 0.0, None))
+    first, second = api.fleets.history[api.key(job)]
+    seen = at(second.began, 1.5 * HOUR)
+    api.fleets.history[api.key(job)] = (first, replace(second, known_to=seen))
+    pass_hours(api, 1.5)
+    assert (costs(api, job)[0]["hours"], costs(api, job)[0]["notes"]) == (2.5, [])
+    pass_hours(api, 1.0)
+    (answer,) = costs(api, job)
+    assert (answer["hours"], answer["running"], answer["usd"]) == (2.5, 1, pytest.approx(0.01))
+    assert answer["notes"] == [f"not counted: what 1 instance costs since {iso(seen)}, when EC2 last said how it stands; the engine goes on asking"]
+
+
+def test_prices_that_differ_by_less_than_is_shown_are_one(api: Calling) -> None:
+    job = api.launch(2, ttl_s=4 * HOUR)
+    lived(api, job, (0, 0.0, 1.0), (1, 0.0, 1.0))
+    first, second = api.fleets.history[api.key(job)]
+    averaged = replace(second.usd_per_hour, usd=0.0035999999999999995)
+    api.fleets.history[api.key(job)] = (replace(first, usd_per_hour=replace(averaged, usd=0.0036)), replace(second, usd_per_hour=averaged))
+    (price,) = costs(api, job)[0]["prices"]
+    assert (price["instances"], price["usd"]) == (2, 0.0036)
 
 
 def test_costs_are_told_apart_by_index_day_and_type(api: Calling) -> None:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 
 from spawn.api.native.routes import native_app, native_routes
+from spawn.domain.instants import Instant
+from spawn.engine.fleets import Unended
 from tests.native.calling import Calling, real_id
 
 
@@ -20,8 +25,12 @@ class Nobody:
         """Nothing."""
         return {}
 
-    def stop(self, terminate: bool) -> None:
-        """Nothing."""
+    def __init__(self) -> None:
+        self.left: Future[Unended] = Future()
+
+    def stop(self, terminate: bool) -> Future[Unended]:
+        """What the test says that is left."""
+        return self.left
 
     def is_stopping(self) -> bool:
         """Never."""
@@ -47,13 +56,19 @@ def api(tmp_path: Path) -> Calling:
     return Calling(tmp_path)
 
 
-def request(api: Calling, method: str, target: str, body: Any = None) -> Answer:
-    app = native_app(native_routes(api.service, Nobody()), seen=lambda: None)
+def request(api: Calling, method: str, target: str, body: Any = None, host: Nobody | None = None, trouble: str | None = None) -> Answer:
+    app = native_app(native_routes(api.service, host or Nobody()), seen=lambda: None, trouble=lambda: trouble)
     path, _, query = target.partition("?")
     scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": query.encode(), "headers": [], "http_version": "1.1"}
     answer = Answer()
 
+    asked = 0
+
     async def receive() -> Any:
+        nonlocal asked
+        asked += 1
+        if asked > 1:  # a client that waits, and says nothing
+            await asyncio.Event().wait()
         return {"type": "http.request", "body": b"" if body is None else json.dumps(body).encode(), "more_body": False}
 
     async def send(message: Any) -> None:
@@ -65,6 +80,16 @@ def request(api: Calling, method: str, target: str, body: Any = None) -> Answer:
 
     asyncio.run(app(scope, receive, send))
     return answer
+
+
+def test_who_has_everything_ended_hears_that_the_engine_lives_and_then_what_has_not(api: Calling) -> None:
+    host = Nobody()
+    assert request(api, "POST", "/v1/engine/stop", {"terminate": False}, host).body == b"{}"
+    later = threading.Timer(0.05, host.left.set_result, [Unended(instances={"i-1": Instant(1_000), "i-2": None}, launching=3)])
+    later.start()
+    answer = request(api, "POST", "/v1/engine/stop", {"terminate": True}, host)
+    assert answer.body.startswith(b" ")
+    assert answer.json == {"unended": [{"id": "i-1", "ends_at": "1970-01-01T00:00:01.000Z"}, {"id": "i-2", "ends_at": None}], "launching": 3}
 
 
 def test_stopping_and_starting(api: Calling) -> None:
@@ -109,3 +134,10 @@ def test_a_session_by_instance_id(api: Calling) -> None:
     job = api.launch(1)
     api.boot(job, 0)
     assert request(api, "GET", f"/v1/members/{real_id(100)}/session").json["instance"]["instance_id"] == real_id(100)
+
+
+def test_every_answer_says_that_nothing_can_be_recorded(api: Calling) -> None:
+    api.launch(1)
+    for target in ("/v1/arrays", "/v1/members", "/v1/nothing"):
+        assert unquote(request(api, "GET", target, trouble="no space left in /srv/ä").headers["x-engine-trouble"]) == "no space left in /srv/ä"
+        assert "x-engine-trouble" not in request(api, "GET", target).headers

@@ -53,15 +53,15 @@ def test_states_count_right_while_it_runs_and_after_the_end(api: Calling) -> Non
     assert {state: len(api.members(job, states=[state])) for state in ("pending", "running", "stopped", "terminated")} == {
         "pending": 1, "running": 2, "stopped": 1, "terminated": 0,
     }  # fmt: skip
-    assert api.service.array(job)["instances"] == {"pending": 1, "running": 2, "stopped": 1}
+    assert api.service.array(job)["instances"] == {"running": 2, "stopped": 1}
     api.boot(job, 3)
     for position in range(4):
         api.over(job, position)
         api.gone(job, position)
     assert len(api.members(job, states=["terminated"])) == 4
+    assert api.service.array(job)["instances"] == {"terminated": 4}
     api.fleets.facts.clear()  # EC2 forgets
     assert len(api.members(job, states=["terminated"])) == 4
-    assert api.service.array(job)["instances"] == {"terminated": 4}
     assert api.members(job)[0].instance_id == real_id(100)
 
 
@@ -154,15 +154,37 @@ def test_an_instance_that_several_share_is_the_one_that_it_works_on(api: Calling
 # --- stopping and starting ------------------------------------------------------------------------------------------------
 
 
+def test_what_waits_for_an_instance_is_none_and_one_that_nobody_came_to_is(api: Calling) -> None:
+    job = api.launch(6, max_concurrent=2)
+    assert api.service.array(job)["instances"] == {}
+    api.boot(job, 0)
+    api.seen(job, 1, state=InstanceState.PENDING)
+    assert api.service.array(job)["instances"] == {"running": 1, "pending": 1}
+    api.fleets.idle[api.key(job)] = {InstanceState.RUNNING: 2, InstanceState.TERMINATED: 3}
+    assert api.service.array(job)["instances"] == {"running": 3, "pending": 1, "terminated": 3}
+    check("array", built(api.service.array(job)))
+    (listed,) = api.service.arrays(statuses=(), names=(), tags={})["arrays"]
+    assert listed["instances"] == {"running": 3, "pending": 1, "terminated": 3}
+
+
+def test_what_came_to_an_end_is_counted_as_long_as_it_is_known(api: Calling) -> None:
+    job = api.launch(1, on_complete="terminate", retries=1)
+    api.boot(job, 0)
+    api.over(job, 0, 1)
+    api.fleets.idle[api.key(job)] = {InstanceState.TERMINATED: 1}
+    api.boot(job, 0, number=2)
+    assert api.service.array(job)["instances"] == {"running": 1, "terminated": 1}
+
+
 def test_instances_that_several_share_are_counted_and_not_their_members(api: Calling) -> None:
     job = api.launch(5, options={"instances": 2})
-    assert api.service.array(job)["instances"] == {"pending": 2}
+    assert api.service.array(job)["instances"] == {}
     api.boot(job, 0)
     facts = api.seen(job, 0, attempts=tuple(AttemptId(api.key(job), position, 1) for position in range(3)))
     for position in (1, 2):
         api.fleets.facts[api.key(job)][position] = facts
         api.begin_on(job, position)
-    assert api.service.array(job)["instances"] == {"running": 1, "pending": 1}
+    assert api.service.array(job)["instances"] == {"running": 1}
     api.boot(job, 3)
     api.fleets.facts[api.key(job)][4] = api.fleets.facts[api.key(job)][3]
     api.begin_on(job, 4)

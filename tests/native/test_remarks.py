@@ -122,3 +122,40 @@ def test_an_array_that_has_settled_has_nothing_to_remark(api: Calling) -> None:
     api.seen(job, 0, unsent="the bucket is gone")
     api.over(job, 0)
     assert remarks(api, job) == []
+
+
+def test_what_should_have_ended_and_costs_is_said_also_of_an_array_that_has_settled_and_holds_up_nothing(api: Calling) -> None:
+    job = api.launch(1)
+    costs = Hindrance(Because.BILLED, "should have ended, and costs: i-1")
+    assert isinstance(api.cloud, HeldUp)
+    api.cloud.reasons = {costs: 1}
+    assert remarks(api, job) == [(None, 1, costs.sentence)]
+    assert why(api, job) == [("0", 1, "is being launched")]
+    api.boot(job, 0)
+    api.over(job, 0)
+    assert remarks(api, job) == [(None, 1, costs.sentence)]
+    hold_up(api, throttled=1)
+    assert remarks(api, job) == []
+
+
+def test_what_an_attempt_that_succeeded_could_not_keep_is_said_of_its_array(api: Calling) -> None:
+    job = api.launch(4)
+    api.boot(job, 0, 1, 2, 3)
+    lacks = "not all that it left could be kept: the end of its log missing"
+    for position, said in ((0, lacks), (1, None), (2, lacks)):
+        api.over(job, position, lacks=said)
+    assert remarks(api, job) == [("0,2", 2, lacks)]
+    api.over(job, 3, 1, lacks=lacks)
+    assert remarks(api, job) == [("0,2", 2, lacks)]  # of the one that failed it is said with its failure
+    assert api.service.array(job)["status"] == "FAILED"
+
+
+def test_many_losses_that_differ_are_counted_together(api: Calling) -> None:
+    job = api.launch(8)
+    api.boot(job, *range(8))
+    for position in range(8):
+        api.over(job, position, lacks=f"not all that it left could be kept: 1 output ({min(position, 6)}) missing")
+    found = remarks(api, job)
+    assert found[0] == ("6-7", 2, "not all that it left could be kept: 1 output (6) missing")
+    assert found[-1] == ("4-5", 2, f"not all that they left could be kept: `spawn list --array {job} -o wide` says what")
+    assert len(found) == 6

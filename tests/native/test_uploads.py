@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -147,7 +149,7 @@ def test_what_takes_long_is_still_coming_and_is_done_once() -> None:
 def test_every_errand_has_its_own_end_however_many_there_are(ends: list[str]) -> None:
     def work(end: str) -> str | None:
         if end == "refused":
-            raise ProviderUnavailable("refused")
+            raise ProviderUnavailable("refused")  # soon: another may well be answered
         if end == "broken":
             raise ValueError("broken")
         return None
@@ -157,3 +159,22 @@ def test_every_errand_has_its_own_end_however_many_there_are(ends: list[str]) ->
     assert [str(found[errand(number)]).split(" ")[0] for number in range(len(ends))] == [
         {"here": "None", "refused": "refused", "broken": "something"}[end] for end in ends
     ]
+
+
+def test_those_behind_one_that_nobody_answered_for_long_are_not_asked_for_either() -> None:
+    asked, seconds, gate = [], itertools.count(0, 100), threading.Event()
+
+    def silent(number: int) -> str | None:
+        gate.wait(LONG_S)
+        asked.append(number)
+        raise ProviderUnavailable("S3 did not answer")
+
+    bringer = Bringer(lambda: float(next(seconds)))
+    works = {errand(number): partial(silent, number) for number in range(40)}
+    assert bringer.bring(works, within_s=0) == {}
+    other = Errand("log", AttemptId(ArrayKey("9876543210"), 0, 1))
+    assert bringer.bring({other: lambda: None}, within_s=0) == {}
+    gate.set()
+    assert bringer.bring(works, within_s=LONG_S) == dict.fromkeys(works, "S3 did not answer")
+    assert bringer.bring({other: lambda: None}, within_s=LONG_S) == {other: None}
+    assert len(asked) <= 16  # eight at a time; what was asked for again meanwhile is a second eight

@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Final
 
 import click
 import msgspec
@@ -23,6 +24,8 @@ from spawn.cli.waiting import EXIT_FAILED
 from spawn.client.client import Client
 from spawn.client.objects import Array, MemberDetail
 from spawn.domain.errors import ConfigurationError, UsageError
+
+_UNKEPT: Final = "unkept"
 
 EXAMPLES = """\
 spawn collect my-array results/            results/0/…, results/1/…, and results/manifest.json
@@ -96,7 +99,20 @@ def _refuse_file(directory: Path) -> None:
             raise UsageError(f"{path} is not a directory: name one to collect into, which is made when it is not there")
 
 
+def _tell_absent(collection: Collection) -> None:
+    """Why indexes are missing, and what their array says about that."""
+    from spawn.domain.indexes import compress
+
+    for why, indexes in collection.absent.items():
+        talk.note(f"missing: {compress(indexes)}: {why}")
+    for remark in (collection.array.remarks or ()) if collection.absent else ():
+        if remark.kind == _UNKEPT:
+            continue  # said of each index
+        talk.note(f"{remark.count} × {printable(remark.reason)}")
+
+
 def _show(collection: Collection, manifest: Manifest, output: data.Output, *, dry_run: bool) -> None:
+    _tell_absent(collection)
     for index, why in collection.incomplete.items():
         talk.warn(f"index {index}: {printable(why)}")
     for path in collection.passed_over:

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from spawn.cli.manifests import MANIFEST, Entry, Manifest, read_manifest
+from spawn.cli.manifests import MANIFEST, Entry, Loss, Manifest, read_manifest
 from spawn.client.objects import Array, Attempt, MemberDetail
 from spawn.domain.errors import Conflict, SpawnError
 from spawn.domain.outcomes import EXITED
@@ -40,6 +40,7 @@ class Collection:
         self.failed: list[int] = []
         self.missing: list[int] = []
         self.passed_over: list[Path] = []
+        self.absent: dict[str, list[int]] = {}  #: the missing indexes of which nobody else said why, by reason
         self.incomplete: dict[int, str] = {}  #: what is said of attempts that succeeded and of which something could not be kept, by index
         self.copied = 0
         before = read_manifest(directory, array.array_id)
@@ -83,7 +84,19 @@ class Collection:
         from spawn.domain.indexes import compress
 
         done, failed, missing = (compress(indexes) if indexes else "" for indexes in (self.done, self.failed, self.missing))
-        return Manifest(array_id=self.array.array_id, name=self.array.title, size=self.array.size, done=done, failed=failed, missing=missing, files=entries)
+        losses: dict[str, list[int]] = {}
+        for index, why in self.incomplete.items():
+            losses.setdefault(why, []).append(index)
+        return Manifest(
+            array_id=self.array.array_id,
+            name=self.array.title,
+            size=self.array.size,
+            done=done,
+            failed=failed,
+            missing=missing,
+            files=entries,
+            incomplete=[Loss(indexes=compress(indexes), reason=why) for why, indexes in losses.items()],
+        )
 
     def _is_foreign(self, file: File) -> bool:
         target = self.directory / file.path
@@ -155,14 +168,19 @@ def plan(array: Array, members: Iterable[MemberDetail], directory: Path, *, flat
 
 
 def _sort_in(collection: Collection, member: MemberDetail, good: Attempt | None, unbrought: frozenset[int] | None) -> None:
-    """Done, failed or missing; a single job counts as index 0."""
+    """Done, failed or missing, and why; a single job counts as index 0."""
     index = member.index or 0
     if member.status == "FAILED":
         collection.failed.append(index)
-    elif member.status == "SUCCEEDED" and good is not None and not (_is_gone(good) if unbrought is None else index in unbrought):
+        return
+    if member.status != "SUCCEEDED":
+        collection.absent.setdefault(f"not finished ({member.status})", []).append(index)
+    elif good is None or (unbrought is None and _is_gone(good)):
+        collection.absent.setdefault("its outputs were removed", []).append(index)
+    elif unbrought is None or index not in unbrought:
         collection.done.append(index)
-    else:
-        collection.missing.append(index)
+        return
+    collection.missing.append(index)
 
 
 def _is_gone(attempt: Attempt) -> bool:

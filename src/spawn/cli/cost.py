@@ -27,7 +27,7 @@ _BY = values.OneOf("way to tell costs apart", ("index", "day", "type"))
 
 @click.command(cls=Verb, examples=EXAMPLES)
 @click.argument("array", required=False, shell_complete=options.complete_array)
-@click.option("--tag", type=values.TAG, multiple=True, help="Arrays with this tag; also array:id=, array:name=.")
+@options.tag_option("Arrays with this tag; also array:id=, array:name=.")
 @click.option("--by", type=_BY, help="Tell costs apart by index, day or instance type.")
 @options.output_options
 def command(array: str | None, tag: tuple[tuple[str, str], ...], by: str | None, output_format: str, quiet: bool) -> None:

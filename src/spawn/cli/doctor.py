@@ -22,6 +22,7 @@ from spawn.cli.reaching import running_engine
 from spawn.cli.render import data, talk
 from spawn.cli.render.data import Column, Kind
 from spawn.cli.render.times import size
+from spawn.cli.soundness import unsound
 from spawn.cli.verbs import Verb
 from spawn.client import lock
 from spawn.client.objects import SCHEMA_VERSION, Engine
@@ -104,6 +105,8 @@ def _sqlite() -> tuple[str, str]:
 def _settings() -> tuple[str, str]:
     here = launch_settings(script={}, cwd=Path.cwd())
     count = len(here) + len(engine_settings())
+    if found := list(unsound(here)):
+        return "fail", "; ".join(found)
     return "ok", f"{count} set" if count else "none set: defaults apply"
 
 

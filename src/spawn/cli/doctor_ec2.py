@@ -19,6 +19,9 @@ from spawn.domain.errors import SpawnError
 WITHIN_S: Final = 20.0
 """What has not been found out by then is not waited for."""
 
+BILLED: Final = "billed"
+"""The kind of a remark on instances that cannot be ended (docs/api.md)."""
+
 _VARIABLES: Final = (
     "AWS_ACCESS_KEY_ID",
     "AWS_PROFILE",
@@ -35,6 +38,8 @@ Finding = tuple[str, str, str]
 
 def examine(*, engine_runs: bool, environment: Mapping[str, str] = os.environ, within_s: float = WITHIN_S) -> Iterator[Finding]:
     """What there is to say of EC2, as (result, check, found); never `fail`: arrays run without it."""
+    if engine_runs:
+        yield from _cannot_be_ended()
     if not has_access(environment):
         yield "ok", "AWS account", "no AWS credentials: arrays run on this machine; `aws configure` opens EC2"
         return
@@ -42,6 +47,18 @@ def examine(*, engine_runs: bool, environment: Mapping[str, str] = os.environ, w
     yield from _asked(environment, leftovers=not engine_runs, within_s=within_s)
     if engine_runs and (left_s := end - time.monotonic()) > 0:
         yield _leftovers_by_engine(environment, left_s)
+
+
+def _cannot_be_ended() -> Iterator[Finding]:
+    """Instances that go on costing though the engine wants their end, as it says of each array."""
+    try:
+        arrays = running_engine().arrays()
+    except SpawnError:
+        return  # that it does not answer is told elsewhere
+    for array in arrays:
+        for remark in array.remarks or ():
+            if remark.kind == BILLED:
+                yield "warn", "instances", f"{array.array_id}: {remark.count} × {remark.reason}"
 
 
 def has_access(environment: Mapping[str, str]) -> bool:

@@ -74,7 +74,7 @@ class Launch(Verb):
 @click.option("--retry-on", type=values.RETRY_RULE, multiple=True, help="Retry only what ended so: exit:137, exit:1*, reason:OutOfMemory*, oom, lost, any.")
 @click.option("--max-failures", type=values.SHARE, help="Give up the rest when more than so many, or so many percent, failed.")
 @click.option("--env", type=values.VARIABLE, multiple=True, help="A variable for every run: NAME=VALUE, or NAME to pass on this shell's.")
-@click.option("--tag", type=values.TAG, multiple=True, help="A tag, to find it again.")
+@options.tag_option("A tag, to find it again.")
 @click.option("--cpus", type=values.CPUS, help="vCPUs that one run takes (default: 1).")
 @click.option("--memory", type=values.MEMORY, help="Memory that one run takes: 512M, 2G.")
 @click.option("--workdir", type=values.DIRECTORY, help="Where to run (default: here).")
@@ -165,11 +165,10 @@ def _has(flags: list[str]) -> str:
 
 def _launch(client: Client, submission: Submission, output: Output) -> Launched:
     """Launch, and print what is data of it."""
-    wants_children = not output.quiet and output.format in ("json", "jsonl", "yaml")
     for_people = launched.is_for_people(output)
     if for_people:
         launched.begin(submission)
-    array = client.submit(submission, children=wants_children)
+    array = client.submit(submission, children=launched.wants_children(output))
     if for_people:
         first = [] if submission.dry_run else launched.first_members(client, array)
         launched.finish(array, first, dry_run=submission.dry_run)

@@ -86,7 +86,7 @@ def _joined(sets: Sequence[str]) -> str:
 @click.command(cls=Verb, examples=EXAMPLES)
 @click.option("--array", metavar="ARRAY[:SET]", shell_complete=options.complete_array, help="Members of this array, or some of them.")
 @click.option("--name", multiple=True, help="Members with this name, or of arrays with this name.")
-@click.option("--tag", type=values.TAG, multiple=True, help="Members with this tag; also array:id=, array:name=, array:index=.")
+@options.tag_option("Members with this tag; also array:id=, array:name=, array:index=.")
 @click.option("--state", type=values.STATE, multiple=True, help="The instance is in this state.")
 @click.option("--status", type=values.STATUS, multiple=True, help="The member has this status.")
 @options.output_options

@@ -114,14 +114,22 @@ def _print_all(printer: _Printer, chosen: Sequence[Member], attempt: int | None,
                 if len(chosen) == 1:
                     raise
                 absent.append(member)
-    only = chosen[0]
-    if len(chosen) == 1 and only.status in _SETTLED and only.started_at is None and not printer.has_shown(only, attempt or only.attempt):
-        raise NotFound(f"{only.name} never began, so there is no log ({only.reason or only.status_reason or only.status})")
+    if len(chosen) == 1 and not (bring is not None and bring.failed) and not printer.has_shown(chosen[0], attempt or chosen[0].attempt):
+        _refuse_unless_begun(chosen[0], attempt)
     if silent:
         talk.note(f"{len(silent)} of {len(chosen)} never started or have not yet: no log")
     if absent:
         talk.note(f"{len(absent)} of {len(chosen)} have no {'such attempt' if attempt else 'log'}")
     return 0 if bring is None else bring.tell_failures()
+
+
+def _refuse_unless_begun(member: Member, attempt: int | None) -> None:
+    """NotFound when an empty log means that nothing has printed to it. An earlier attempt has ended, whatever its member does now."""
+    if member.started_at is not None or attempt not in (None, member.attempt):
+        return
+    if member.status in _SETTLED:
+        raise NotFound(f"{member.name} never began, so there is no log ({member.reason or member.status_reason or member.status})")
+    raise NotFound(f"{member.name} has not begun, as far as is known, so there is no log ({member.status}{_because(member)}); -f waits for it")
 
 
 def _because(member: Member) -> str:

@@ -29,8 +29,18 @@ class Record(Entry, frozen=True, kw_only=True):
     schema_version: int = 1
 
 
+class Loss(msgspec.Struct, frozen=True, kw_only=True):
+    """What attempts that succeeded could not keep."""
+
+    indexes: str
+    reason: str
+
+
 class Manifest(msgspec.Struct, frozen=True, kw_only=True):
-    """Index sets of what is done, has failed, and is missing (has not settled, or its files are gone); and every file. `done` may have written nothing."""
+    """Index sets of what is done, has failed, and is missing (has not settled, or its files are gone); and every file. `done` may have written nothing.
+
+    `incomplete`: what is done and not all there, since it could not be kept before its instance ended.
+    """
 
     schema_version: int = 1
     array_id: str
@@ -40,6 +50,7 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     failed: str
     missing: str
     files: list[Entry]
+    incomplete: list[Loss] = []
 
 
 def read_manifest(directory: Path, array_id: str) -> Manifest | None:

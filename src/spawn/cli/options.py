@@ -38,6 +38,20 @@ def dry_run_option(function: F) -> F:
     return click.option("--dry-run", is_flag=True, help="Say what would be done, and do nothing.")(function)
 
 
+def tag_option(about: str) -> Callable[[F], F]:
+    """`--tag K=V`, repeatable, each tag once; those that spawn sets itself (`array:index`) choose among members, and may stand for several."""
+    return click.option("--tag", type=values.TAG, multiple=True, callback=_each_tag_once, help=about)
+
+
+def _each_tag_once(ctx: click.Context, param: click.Parameter, pairs: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
+    given: dict[str, str] = {}
+    for key, value in pairs:
+        if key in given and not key.startswith("array:"):
+            raise click.BadParameter(f"'{key}' is given twice, as '{given[key]}' and as '{value}': give it once", ctx, param)
+        given[key] = value
+    return pairs
+
+
 def complete_array(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Names and ids of live arrays that begin so; nothing when no engine runs."""
     del ctx, param

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import partial
+from typing import Final, NamedTuple, NoReturn
 
 import click
 from msgspec.structs import replace
@@ -18,8 +19,10 @@ from spawn.client.estimates import Plan
 from spawn.client.objects import Launched
 from spawn.client.submission import Submission
 from spawn.domain.durations import format_duration, parse_duration
-from spawn.domain.errors import UsageError
+from spawn.domain.errors import Unavailable, UsageError
 from spawn.domain.fleets import DEFAULT_TTL
+
+_SLOW: Final = "AWS is slow to answer; waiting (Ctrl-C ends the waiting: {})"
 
 
 class Consent(NamedTuple):
@@ -31,10 +34,23 @@ class Consent(NamedTuple):
 
 def launch_on_ec2(client: Client, submission: Submission, consent: Consent, output: Output) -> Launched | None:
     """Launch what has got its TTL, and print what is data of it; None after a dry run. The notes of the answer are those not said yet."""
+    plan = agreed(client, submission, consent, output)
+    if plan is None:
+        return None
+    array = submit(client, submission, output)
+    if launched.is_for_people(output):
+        _tell(client, array, plan)
+    else:
+        launched.record(array, output)
+    return replace(array, notes=unsaid(array, plan))
+
+
+def agreed(client: Client, submission: Submission, consent: Consent, output: Output) -> Plan | None:
+    """The plan of a launch, its notes and its estimate told and its price agreed to; None after a dry run, whose plan is printed."""
     for_people = launched.is_for_people(output)
     if for_people:
         launched.begin(submission)
-    plan = cloud.plan(client, submission)
+    plan = cloud.plan(client, submission, on_silence=partial(talk.progress, _SLOW.format("nothing has been launched")))
     for sentence in plan.notes:
         talk.note(sentence)
     if submission.dry_run:
@@ -43,19 +59,24 @@ def launch_on_ec2(client: Client, submission: Submission, consent: Consent, outp
     if for_people:
         plans.show_estimate(plan)
     _confirm_price(plan, consent)
-    wants_children = not output.quiet and output.format in ("json", "jsonl", "yaml")
-    array = client.submit(submission, children=wants_children, silent_s=cloud.SLOW_ANSWER_S)
-    if for_people:
-        _tell(client, array, plan)
-    else:
-        launched.record(array, output)
-    return replace(array, notes=[note for note in array.notes if note not in plan.notes])
+    return plan
+
+
+def submit(client: Client, submission: Submission, output: Output) -> Launched:
+    """Launch what has been agreed to, and ask for what its output needs."""
+    say_slow = partial(talk.progress, _SLOW.format("`spawn status` then says whether it was launched"))
+    return client.submit(submission, children=launched.wants_children(output), silent_s=cloud.SLOW_ANSWER_S, on_silence=say_slow)
+
+
+def unsaid(array: Launched, plan: Plan) -> list[str]:
+    """What is to be noted of a launch that its plan did not note."""
+    return [note for note in array.notes if note not in plan.notes]
 
 
 def with_ttl(submission: Submission, consent: Consent) -> Submission:
     """The submission with an end for its instances: the one given, the one that the user types, or the default.
 
-    `--no-ttl` is refused unless `--yes` stands beside it or there is somebody to be asked, later and with the price.
+    `--no-ttl` is refused unless `--yes` stands beside it or there is somebody to be asked, later and with the price. End of input is no answer.
     """
     if submission.no_ttl:
         if not (consent.yes or submission.dry_run or talk.can_ask()):
@@ -64,12 +85,24 @@ def with_ttl(submission: Submission, consent: Consent) -> Submission:
     if submission.ttl_s is not None:
         return submission
     default = format_duration(DEFAULT_TTL)
-    typed = None if submission.dry_run or consent.yes else talk.ask(f"When do the instances end at the latest? A duration, or none [{default}]")
+    typed = None if submission.dry_run or consent.yes else _ask_for_an_end(default)
     if typed is None:
         talk.note(f"no --ttl was given: the instances end after {default} at the latest")
     elif typed.lower() == "none":
         return replace(submission, no_ttl=True)
     return replace(submission, ttl_s=parse_duration(typed or default, field="--ttl").total_seconds())
+
+
+def _ask_for_an_end(default: str) -> str | None:
+    try:
+        return talk.ask(f"When do the instances end at the latest? A duration, or none [{default}]")
+    except EOFError:
+        _launch_nothing()
+
+
+def _launch_nothing() -> NoReturn:
+    talk.say("Nothing was launched.")
+    raise click.exceptions.Exit(EXIT_DECLINED) from None
 
 
 def _confirm_price(plan: Plan, consent: Consent) -> None:
@@ -82,8 +115,7 @@ def _confirm_price(plan: Plan, consent: Consent) -> None:
         limit = dollars(consent.confirm_above)
         raise UsageError(f"{what}, and only what costs at most {limit} (--confirm-above) is launched unasked: add --yes, or --dry-run to see the whole plan")
     if not answer:
-        talk.say("Nothing was launched.")
-        raise click.exceptions.Exit(EXIT_DECLINED)
+        _launch_nothing()
 
 
 def _what_it_costs(plan: Plan) -> str:
@@ -102,5 +134,8 @@ def _tell(client: Client, array: Launched, plan: Plan) -> None:
         state = follow(client, array, plan.instances)
     except KeyboardInterrupt:
         raise click.exceptions.Exit(detached([array.array_id])) from None
+    except Unavailable as error:
+        talk.warn(f"{array.array_id} is launched, and how far it is could not be seen ({error}): `spawn status {array.array_id}` says")
+        return
     launched.finish_on_ec2(array, launched.first_members(client, array), state)
     plans.show_estimate(plan)

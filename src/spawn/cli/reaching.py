@@ -7,9 +7,9 @@ from spawn.client import start
 from spawn.client.client import Client
 
 
-def ensure_engine() -> Client:
-    """The engine of this user, started when none answers."""
-    return start.ensure_engine(on_slow=_say_slow)
+def ensure_engine(*, terminating: bool = False) -> Client:
+    """The engine of this user, started when none answers; with `terminating` one that begins nothing that waits, and terminates all."""
+    return start.ensure_engine(on_slow=_say_slow, terminating=terminating, on_trouble=talk.warn)
 
 
 def running_engine() -> Client:

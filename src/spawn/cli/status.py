@@ -32,7 +32,7 @@ _INSTEAD = "the status is one for the whole array; `spawn list --array ARRAY:SET
 @click.option("--why", is_flag=True, help="Also say why what does not run does not run.")
 @click.option("--status", type=values.STATUS, multiple=True, help="Without ARRAY: arrays with this status.")
 @click.option("--name", multiple=True, help="Without ARRAY: arrays with this name.")
-@click.option("--tag", type=values.TAG, multiple=True, help="Without ARRAY: arrays with this tag.")
+@options.tag_option("Without ARRAY: arrays with this tag.")
 @options.output_options
 def command(
     array: str | None, why: bool, status: tuple[str, ...], name: tuple[str, ...], tag: tuple[tuple[str, str], ...], output_format: str, quiet: bool

@@ -26,6 +26,13 @@ _OWN_VARIABLE = re.compile(
 )
 
 
+_A_BUCKET: Final = (
+    r"(?!xn--|sthree-|amzn-s3-demo-)(?!.*\.\.)(?![0-9]+\.[0-9]+\.[0-9]+\.[0-9]+$)"
+    r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?<!-s3alias)(?<!--ol-s3)(?<!\.mrap)(?<!--x-s3)(?<!--table-s3)"
+)
+"""S3's rules for names of general purpose buckets, the beginnings and ends that it keeps for itself left out."""
+
+
 class Read(click.ParamType[Any]):
     """A value read by a function; what it refuses (UsageError) becomes a refusal of the flag."""
 
@@ -283,4 +290,4 @@ KEY_NAME: Final = shaped("a key name", r"[\x20-\x7e]{1,255}", "my-key")
 SUBNET: Final = shaped("a subnet id", r"subnet-[0-9A-Za-z-]+", "subnet-0abc1234")
 SECURITY_GROUP: Final = shaped("a security group id", r"sg-[0-9A-Za-z-]+", "sg-0abc1234")
 PROFILE: Final = shaped("an instance profile", r"[\w+=,.@-]{1,128}", "my-profile")
-BUCKET: Final = shaped("a bucket", r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", "my-bucket")
+BUCKET: Final = shaped("a name that a bucket can have", _A_BUCKET, "my-bucket")

@@ -12,7 +12,7 @@ from spawn.cli.render import data, talk
 from spawn.cli.render.arrays import ARRAYS, failures, page
 from spawn.cli.render.terminal import can_redraw, has_colour
 from spawn.client.client import Client
-from spawn.client.objects import Array
+from spawn.client.objects import Array, FailureGroup
 from spawn.client.wire import NotListening
 from spawn.domain.errors import Unavailable
 
@@ -125,14 +125,20 @@ def _wait_quietly(client: Client, array: Array, end: float | None) -> Array:
 
 
 def summary(client: Client, array: Array) -> None:
-    """How it went, on stderr: the counts, and the failures by cause."""
+    """How it went, on stderr, and what one might do next."""
+    if tell(client, array):
+        talk.hint(f"Logs:  spawn logs {array.array_id}@failed\nRetry: spawn retry {array.array_id} @failed")
+
+
+def tell(client: Client, array: Array) -> Sequence[FailureGroup]:
+    """How it went, on stderr: the counts, and the failures by cause, which are returned."""
     colour = has_colour(sys.stderr)
     for line in page(array, colour=colour):
         talk.say(line)
-    if array.counts.get("FAILED"):
-        for line in failures(client.failures(array.array_id), colour=colour):
-            talk.say(line)
-        talk.hint(f"Logs:  spawn logs {array.array_id}@failed\nRetry: spawn retry {array.array_id} @failed")
+    groups = client.failures(array.array_id) if array.counts.get("FAILED") else []
+    for line in failures(groups, colour=colour):
+        talk.say(line)
+    return groups
 
 
 def timed_out(arrays: Sequence[Array], timeout_s: float | None) -> int:

@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from spawn import __version__
 from spawn.client import lock, wire
+from spawn.client.endings import Ending
 from spawn.client.objects import (
     SCHEMA_VERSION,
     Array,
@@ -28,7 +28,7 @@ from spawn.client.objects import (
     SubmittedDocuments,
 )
 from spawn.client.paths import Query, array_path, batch_path, member_path, with_query
-from spawn.client.refusals import UnknownCall, refusal_in
+from spawn.client.refusals import UnknownCall, other_version, refusal_in
 from spawn.client.submission import Submission
 from spawn.config import SOCKET_NAME
 from spawn.domain.errors import Conflict, SpawnError, Unavailable
@@ -50,17 +50,26 @@ T = TypeVar("T")
 class Client:
     """Calls the engine of one state directory. `restart` brings it back when it crashed between two reading calls; None: it is not brought back.
 
-    `on_slow` is called once, when an answer takes longer than 3 s.
+    `on_slow` is called once, when an answer takes longer than 3 s, and `on_trouble` once with why the engine can record nothing, when it cannot.
     """
 
     def __init__(
-        self, state_dir: Path, restart: Callable[[], None] | None = None, *, patience_s: float = _PATIENCE_S, on_slow: Callable[[], None] | None = None
+        self,
+        state_dir: Path,
+        restart: Callable[[], None] | None = None,
+        *,
+        patience_s: float = _PATIENCE_S,
+        slow_s: float = _SLOW_S,
+        on_slow: Callable[[], None] | None = None,
+        on_trouble: Callable[[str], None] | None = None,
     ) -> None:
         self.state_dir = state_dir
         self.socket = state_dir / SOCKET_NAME
         self._restart = restart
         self._patience_s = patience_s
+        self._slow_s = slow_s
         self._on_slow = on_slow
+        self._on_trouble = on_trouble
         self._was_served = False
 
     # The engine
@@ -69,17 +78,17 @@ class Client:
         """Who answers. Never restarts an engine."""
         return self._decode(wire.request(self.socket, "GET", "/v1/engine", None, self._patience(short=True)), Engine)
 
-    def stop_engine(self, *, terminate: bool) -> None:
-        """Ask the engine to end; it ends after the answer. `terminate`: what runs is stopped first, and the runner ends too."""
+    def stop_engine(self, *, terminate: bool) -> Ending:
+        """Ask the engine to end; it ends after the answer. `terminate`: what runs is stopped first, and the runner ends too; the answer comes after that."""
         body = msgspec.json.encode({"terminate": terminate})
-        self._decode(wire.request(self.socket, "POST", "/v1/engine/stop", body, self._patience(short=True)), dict[str, Any])
+        return self._decode(wire.request(self.socket, "POST", "/v1/engine/stop", body, self._patience(short=True)), Ending)
 
     # Arrays
 
-    def submit(self, submission: Submission, *, children: bool = False, silent_s: float = 0.0) -> Launched:
+    def submit(self, submission: Submission, *, children: bool = False, silent_s: float = 0.0, on_silence: Callable[[], None] | None = None) -> Launched:
         """Launch. The answer comes after it has been written down. `silent_s`: for how long the engine may look things up before that."""
         target = "/v1/arrays?children=true" if children else "/v1/arrays"
-        return self.call("POST", target, msgspec.json.encode(submission), Launched, silent_s=silent_s)
+        return self.call("POST", target, msgspec.json.encode(submission), Launched, silent_s=silent_s, on_silence=on_silence)
 
     def submit_documents(self, documents: Sequence[dict[str, Any]], *, parameters: dict[str, str], dry_run: bool) -> SubmittedDocuments:
         """Submit what SubmitJob and RegisterJobDefinition take, in this order: all of it, or nothing."""
@@ -220,19 +229,18 @@ class Client:
     def _post(self, path: str, body: object, kind: type[T]) -> T:
         return self.call("POST", path, msgspec.json.encode(body), kind)
 
-    def call(self, method: str, target: str, body: bytes | None, kind: type[T], *, silent_s: float = 0.0) -> T:
-        """One call of docs/api.md, its answer decoded. `silent_s`: for how long the engine is expected to say nothing."""
-        return self._decode(self._answer(method, target, body, silent_s=silent_s), kind)
+    def call(self, method: str, target: str, body: bytes | None, kind: type[T], *, silent_s: float = 0.0, on_silence: Callable[[], None] | None = None) -> T:
+        """One call of docs/api.md, its answer decoded. `silent_s`: for how long the engine may say nothing; `on_silence` is called when it does so for 3 s."""
+        return self._decode(self._answer(method, target, body, silent_s=silent_s, on_silence=on_silence), kind)
 
-    def _answer(self, method: str, target: str, body: bytes | None, *, silent_s: float = 0.0) -> wire.Answer:
-        """Ask. A crashed engine is brought back when that cannot do anything twice; one that was stopped on purpose stays stopped, once it has answered.
-
-        `silent_s`: for how long the engine is expected to say nothing.
-        """
+    def _answer(self, method: str, target: str, body: bytes | None, *, silent_s: float = 0.0, on_silence: Callable[[], None] | None = None) -> wire.Answer:
+        """Ask. A crashed engine is brought back when that cannot do anything twice; one that was stopped on purpose stays stopped, once it has answered."""
         for restarts_left in range(_RESTARTS, -1, -1):
             try:
-                answer = wire.request(self.socket, method, target, body, self._patience(silent_s))
+                patience = self._patience(silent_s) if on_silence is None else wire.Patience(silent_s + self._patience_s, self._slow_s, on_silence)
+                answer = wire.request(self.socket, method, target, body, patience)
                 self._was_served = True
+                self._heed(answer)
                 return answer
             except (wire.CutOff, wire.NoAnswer) as error:
                 if method != "GET":
@@ -246,7 +254,13 @@ class Client:
 
     def _patience(self, silent_s: float = 0.0, *, short: bool = False) -> wire.Patience:
         longest_s = min(self._patience_s, SHORT_PATIENCE_S) if short else self._patience_s
-        return wire.Patience(silent_s + longest_s, silent_s + _SLOW_S, self._say_slow if self._on_slow is not None else None)
+        return wire.Patience(silent_s + longest_s, silent_s + self._slow_s, self._say_slow if self._on_slow is not None else None)
+
+    def _heed(self, answer: wire.Answer) -> None:
+        """Pass on, once, what the engine says of itself beside its answer."""
+        if self._on_trouble is not None and (why := answer.trouble) is not None:
+            on_trouble, self._on_trouble = self._on_trouble, None
+            on_trouble(why)
 
     def _say_slow(self) -> None:
         on_slow, self._on_slow = self._on_slow, None
@@ -283,16 +297,4 @@ class Client:
         return other if isinstance(other, Conflict) else SpawnError(f"the engine's answer could not be understood: {error}")
 
     def _other_version(self) -> SpawnError:
-        """The refusal of an engine that speaks otherwise; it names both versions."""
-
-        class AnyEngine(msgspec.Struct):
-            version: str = "?"
-            schema_version: int = 0
-
-        answer = wire.request(self.socket, "GET", "/v1/engine", None, self._patience(short=True))
-        engine = msgspec.json.decode(answer.read(), type=AnyEngine)
-        if engine.version == __version__ and engine.schema_version == SCHEMA_VERSION:
-            return SpawnError("the engine answered with objects of another version than its own")
-        return Conflict(
-            f"an engine of version {engine.version} runs, and this is spawn {__version__}: stop it with `spawn engine stop`, then again (what runs goes on)"
-        )
+        return other_version(wire.request(self.socket, "GET", "/v1/engine", None, self._patience(short=True)))

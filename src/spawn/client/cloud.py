@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,9 +21,9 @@ LONG_ANSWER_S: Final = 900.0
 """The same for what reads thousands of objects, or looks through every region."""
 
 
-def plan(client: Client, submission: Submission) -> Plan:
-    """What launching this on EC2 would take and cost; nothing is made."""
-    return client.call("POST", "/v1/plans", msgspec.json.encode(submission), Plan, silent_s=SLOW_ANSWER_S)
+def plan(client: Client, submission: Submission, *, on_silence: Callable[[], None] | None = None) -> Plan:
+    """What launching this on EC2 would take and cost; nothing is made. `on_silence` is called when no answer has come after 3 s."""
+    return client.call("POST", "/v1/plans", msgspec.json.encode(submission), Plan, silent_s=SLOW_ANSWER_S, on_silence=on_silence)
 
 
 def costs(client: Client, *, arrays: Sequence[str] = (), tags: Sequence[str] = (), by: str | None = None) -> list[Cost]:

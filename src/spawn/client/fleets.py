@@ -42,7 +42,9 @@ def ends(client: Client, array_id: str, *, indexes: str | None, within_s: float)
     return client.call("GET", with_query(array_path(array_id, "ends"), query), None, Change, silent_s=within_s)
 
 
-def bring(client: Client, array_id: str, what: Literal["logs", "outputs"], *, indexes: str | None, attempt: int | None = None) -> Brought:
-    """Have logs or outputs brought to this machine. Again: only what is new."""
-    query = {"what": what, "indexes": indexes, "attempt": attempt, "timeout_s": BRING_S}
-    return client.call("GET", with_query(array_path(array_id, "brought"), query), None, Brought, silent_s=BRING_S)
+def bring(
+    client: Client, array_id: str, what: Literal["logs", "outputs"], *, indexes: str | None, attempt: int | None = None, within_s: float = BRING_S
+) -> Brought:
+    """Have logs or outputs brought to this machine, and wait for them so long. Again: only what is new."""
+    query = {"what": what, "indexes": indexes, "attempt": attempt, "timeout_s": within_s}
+    return client.call("GET", with_query(array_path(array_id, "brought"), query), None, Brought, silent_s=within_s)

@@ -217,6 +217,7 @@ class Engine(Struct, frozen=True, kw_only=True):
     children: dict[str, int] = field(default_factory=dict)
     capacity: dict[str, float] = field(default_factory=dict)
     features: dict[str, str | None] = field(default_factory=dict)
+    instances: int = 0
 
 
 class Key(Struct, frozen=True, kw_only=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import msgspec
 
+from spawn import __version__
 from spawn.client import wire
-from spawn.domain.errors import ERRORS_BY_CODE, NotFound, SpawnError
+from spawn.client.objects import SCHEMA_VERSION
+from spawn.domain.errors import ERRORS_BY_CODE, Conflict, NotFound, SpawnError
 
 
 class _Failure(msgspec.Struct):
@@ -31,3 +33,18 @@ def refusal_in(answer: wire.Answer) -> SpawnError:
     if failure.code == NotFound.code and failure.message.startswith("there is no call "):
         return UnknownCall(failure.message)
     return ERRORS_BY_CODE.get(failure.code, SpawnError)(failure.message)
+
+
+def other_version(answer: wire.Answer) -> SpawnError:
+    """The refusal of an engine that speaks otherwise, from what it says of itself; it names both versions."""
+
+    class AnyEngine(msgspec.Struct):
+        version: str = "?"
+        schema_version: int = 0
+
+    engine = msgspec.json.decode(answer.read(), type=AnyEngine)
+    if engine.version == __version__ and engine.schema_version == SCHEMA_VERSION:
+        return SpawnError("the engine answered with objects of another version than its own")
+    return Conflict(
+        f"an engine of version {engine.version} runs, and this is spawn {__version__}: stop it with `spawn engine stop`, then again (what runs goes on)"
+    )

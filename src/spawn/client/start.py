@@ -30,15 +30,21 @@ class _Ready(msgspec.Struct):
     error: _Failure | None = None
 
 
-def ensure_engine(state_dir: Path | None = None, on_slow: Callable[[], None] | None = None) -> Client:
+def ensure_engine(
+    state_dir: Path | None = None,
+    on_slow: Callable[[], None] | None = None,
+    *,
+    terminating: bool = False,
+    on_trouble: Callable[[str], None] | None = None,
+) -> Client:
     """A client of the engine that serves `state_dir` (default: this user's). Starts the engine when none answers; two at once end with one engine.
 
-    `on_slow` is called when the start or an answer takes longer than 3 s.
+    `on_slow` is called when the start or an answer takes longer than 3 s. `terminating`: one that is started begins nothing, and terminates all.
     """
     directory = state_dir or state_directory()
     if not is_up(directory):
-        start_engine(directory, on_slow)
-    return Client(directory, restart=lambda: start_engine(directory, on_slow), on_slow=on_slow)
+        start_engine(directory, on_slow, terminating=terminating)
+    return Client(directory, restart=lambda: start_engine(directory, on_slow), on_slow=on_slow, on_trouble=on_trouble)
 
 
 def running_engine(state_dir: Path | None = None, on_slow: Callable[[], None] | None = None) -> Client:
@@ -59,18 +65,19 @@ def is_up(state_dir: Path) -> bool:
     return True
 
 
-def start_engine(state_dir: Path, on_slow: Callable[[], None] | None = None) -> None:
+def start_engine(state_dir: Path, on_slow: Callable[[], None] | None = None, *, terminating: bool = False) -> None:
     """Start an engine and return when it, or another one that was quicker, answers. Raises what it said was in the way."""
     import subprocess
 
     _refuse_in_sandbox()
     _make_private(state_dir)
     reader, writer = os.pipe()
+    words = ["engine", "--state-dir", str(state_dir), "--ready-fd", str(writer), *(["--terminating"] if terminating else [])]
     try:
         # what the engine inherits is its own: not this terminal, nor a working directory that could then not be unmounted
         with open(state_dir / LOG_NAME, "ab", opener=_private) as log:
             process = subprocess.Popen(
-                [sys.executable, "-m", "spawn.bootstrap", "engine", "--state-dir", str(state_dir), "--ready-fd", str(writer)],
+                [sys.executable, "-m", "spawn.bootstrap", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

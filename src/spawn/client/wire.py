@@ -92,6 +92,16 @@ class Answer:
         self.status = int(head[0].split(" ", 2)[1])
         self.headers = {name.strip().lower(): value.strip() for name, _, value in (line.partition(":") for line in head[1:])}
 
+    @property
+    def trouble(self) -> str | None:
+        """Why the engine can record nothing, as it says beside every answer; None: it can."""
+        said = self.headers.get("x-engine-trouble")
+        if said is None:
+            return None
+        from urllib.parse import unquote
+
+        return unquote(said)
+
     def read(self) -> bytes:
         """The whole body."""
         return b"".join(self.pieces())

@@ -229,6 +229,7 @@ class Life:
     market: Market
     began: Instant
     ended: Instant | None
+    known_to: Instant | None = None  #: up to when it is certain to have been on the bill; None: to its end, or to now
     usd_per_hour: Price  #: what is really paid: the market's price where it is known
     positions: tuple[int, ...]  #: the children that it was launched for or ran
     stopped: bool = False  #: nothing but its volume was kept, and paid for

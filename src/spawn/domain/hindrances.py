@@ -1,4 +1,4 @@
-"""What keeps an attempt that was handed to its provider from beginning: of which kind it is, and the sentence that its user reads."""
+"""What keeps an attempt that was handed to its provider from beginning, or its instance from ending: its kind, and the sentence that its user reads."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Because(Enum):
     REFUSED = "refused"  #: what the other side said may be otherwise when it is asked again
     QUEUED = "queued"  #: waits until an instance that there is takes it
     UNHEARD = "unheard"  #: what its instances write cannot be read for now
+    BILLED = "billed"  #: nothing waits for it: instances that should have ended cannot be ended, and cost
+    UNKEPT = "unkept"  #: nothing waits for it: of what succeeded something was lost with its instance
     INSTANCE = "instance"  #: how far its instance is; of the instance itself more is known
 
 

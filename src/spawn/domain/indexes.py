@@ -102,11 +102,6 @@ class IndexSet:
         """The highest index; IndexError when the set is empty."""
         return self._ranges[-1][-1]
 
-    @property
-    def is_range_from_zero(self) -> bool:
-        """Whether it is 0 to size-1, as all arrays of AWS Batch are: then every index is its own position."""
-        return len(self._ranges) == 1 and self._ranges[0] == range(len(self._ranges[0]))
-
     def __len__(self) -> int:
         return self._offsets[-1]
 

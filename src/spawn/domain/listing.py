@@ -80,11 +80,6 @@ class JobListing:
     filter: Filter | None
     page: int
 
-    @property
-    def newest_first(self) -> bool:
-        """Whether the result is sorted by its creation, latest first, as all filtered ones are."""
-        return self.filter is not None
-
     def takes(self, job: Listed) -> bool:
         """Whether the job belongs to the result."""
         return (self.status is None or job.status is self.status) and (self.filter is None or self.filter.passes(job))

@@ -65,8 +65,9 @@ class Outlook(NamedTuple):
 
 
 def billed_until(life: Life, now: Instant) -> Instant:
-    """Up to when a life is on the bill, as far as is known now."""
-    return max(life.ended if life.ended is not None else now, later(life.began, _MINIMUM))
+    """Up to when a life is on the bill, as far as is known now. What is said once is never taken back: it goes no further than is certain."""
+    until = life.known_to if life.known_to is not None else life.ended if life.ended is not None else now
+    return max(until, later(life.began, _MINIMUM))
 
 
 def hourly(life: Life) -> float:

@@ -54,7 +54,6 @@ EC2: Final = "EC2"
 _JOB_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,127}")
 _LAUNCH_NAME = re.compile(r"[A-Za-z0-9_.-]{1,128}")
 _SHARE = re.compile(r"[A-Za-z0-9]{1,255}")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def check_job_name(name: str) -> None:
@@ -185,34 +184,14 @@ def check_launch_name(name: str, *, field: str = "--name") -> None:
         raise InvalidField(field, f"'{name}' is not a name: begin it with a letter, a digit or '_'")
 
 
-def parse_tag(text: str, *, field: str = "--tag") -> tuple[str, str]:
-    """Read `key=value`: a key of 1 to 128 characters, a value of 0 to 256, which may contain `=`."""
-    key, equals, value = text.partition("=")
-    if not equals:
-        raise InvalidField(field, f"'{text[:140]}' has no '=': write KEY=VALUE")
-    _check_tag(field, key, value)
-    return key, value
-
-
 def check_own_tags(tags: Mapping[str, str], *, field: str = "--tag") -> None:
-    """Refuse, at launch, more than 50 tags and keys that spawn or AWS sets itself: `array:`, `spawn:`, `aws:`."""
+    """Refuse, at launch, more than 50 tags, keys and values that are too long or empty keys, and keys that spawn or AWS sets itself."""
     if len(tags) > MAX_TAGS:
         raise InvalidField(field, f"{len(tags)} tags are more than {MAX_TAGS}")
-    for key in tags:
+    for key, value in tags.items():
+        _check_tag(field, key, value)
         if key.startswith(OWN_TAGS):
             raise InvalidField(field, f"'{key}' begins with '{key.partition(':')[0]}:', which is reserved: choose another key")
-
-
-def parse_variable(text: str, *, field: str = "--env") -> tuple[str, str]:
-    """Read `NAME=VALUE`: letters, digits and underscores, not a digit first; the value may be empty and may contain `=`."""
-    name, equals, value = text.partition("=")
-    if not _VARIABLE.fullmatch(name):
-        raise InvalidField(field, f"'{name[:60]}' is not the name of a variable: write NAME=VALUE, with letters, digits and underscores")
-    if not equals:
-        raise InvalidField(field, f"'{name[:60]}' has no value: write {name[:60]}=VALUE")
-    if "\0" in value:
-        raise InvalidField(field, f"the value of '{name[:60]}' contains a zero byte, which no environment can hold")
-    return name, value
 
 
 def _check_tag(field: str, key: str, value: str) -> None:

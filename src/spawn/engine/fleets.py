@@ -6,7 +6,7 @@ Any thread; calls ask AWS and may take seconds, so none of them is made in the e
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Final, Protocol
 
@@ -15,6 +15,7 @@ from spawn.domain.fleets import FleetOptions, InstanceFacts, Life, Plan
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.states import InstanceState
 from spawn.engine.records import AttemptRecord
 
 LOOK_S: Final = 30.0
@@ -60,6 +61,17 @@ class Sweep:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unended:
+    """Instances of which EC2 has not said that they end."""
+
+    instances: Mapping[str, Instant | None] = field(default_factory=dict)  #: by id, when each ends by itself at the latest; None: never
+    launching: int = 0  #: how many more may have been launched, by calls that got no answer
+
+    def __len__(self) -> int:
+        return len(self.instances) + self.launching
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Renewed:
     """The account of an access, and the arrays that go on with it."""
 
@@ -88,6 +100,9 @@ class Fleets(Protocol):
 
     def renew(self, access: Access) -> Renewed:
         """Use this access from now on for the arrays of its account whose own one AWS does not accept any more. Again: there is none left."""
+
+    def states(self, key: ArrayKey) -> Mapping[InstanceState, int]:
+        """How many instances of an array are in each state, as last seen: those that ended, and those on which no child stands, too; asks nobody."""
 
     def lives(self, key: ArrayKey) -> Sequence[Life]:
         """The lives of all instances of an array so far, from what has been seen; asks nobody."""

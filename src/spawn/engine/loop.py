@@ -34,6 +34,7 @@ class Engine:
         self.providers: dict[str, Provider] = {LOCAL: provider, **(elsewhere or {})}
         self.clock = clock
         self.state = EngineState(store=store, providers=self.providers)
+        self.trouble: str | None = None  #: why the last turn could not be recorded; None: it was
         self._commands: deque[tuple[Callable[[EngineState], Any], Future[Any]]] = deque()
         self._wake = threading.Event()
         self._closing = False
@@ -99,6 +100,7 @@ class Engine:
             state.end_due_instances()
             state.hand_over()
             state.commit()
+            self.trouble = None
         except Exception as error:
             _log.exception("a turn failed; the state is read back from the store")
             self._fail(answers, error)
@@ -133,6 +135,7 @@ class Engine:
         reason = error if isinstance(error, SpawnError) else StoreUnavailable(f"the engine failed ({error}); nothing was recorded")
         for future, _, refusal in answers:
             future.set_exception(refusal if refusal is not None and not isinstance(refusal, StoreUnavailable) else reason)
+        self.trouble = str(reason)
         self._refuse_waiting(reason)
         self.state = EngineState(store=self.store, providers=self.providers)
 

@@ -17,11 +17,16 @@ _LOOK_EVERY_S: Final = 0.05
 _BEYOND_GRACE_S: Final = 10.0
 
 
-def terminate_everything(engine: Engine) -> None:
-    """Terminate every array and every kept instance; return when nothing runs, or when the longest grace and 10 s are over."""
-    grace_s = engine.call(_terminate_all)
+def terminate_everything(engine: Engine) -> float:
+    """Have every array and every kept instance terminated; the longest grace of an array, in seconds. Again: nothing."""
+    grace_s = engine.call(terminate_all)
     while engine.call(_end_kept):
         pass
+    return grace_s
+
+
+def wait_until_nothing_runs(engine: Engine, grace_s: float) -> None:
+    """Return when nothing runs on this machine, or when the grace and 10 s are over."""
     pause = threading.Event()
     waited = 0.0
     while engine.call(lambda state: state.usage().running) and waited < grace_s + _BEYOND_GRACE_S:
@@ -29,7 +34,8 @@ def terminate_everything(engine: Engine) -> None:
         waited += _LOOK_EVERY_S
 
 
-def _terminate_all(state: EngineState) -> float:
+def terminate_all(state: EngineState) -> float:
+    """Terminate every array that has not settled; the longest grace of one, in seconds."""
     jobs: list[JobId] = [array.job.id for array in state.book.by_key.values() if not array.settled]
     grace_s = max((state.book.by_id[job].job.grace.total_seconds() for job in jobs), default=0.0)
     for job in jobs:

@@ -177,7 +177,7 @@ def _work(submission: Submission, private_tmp: bool, *, elsewhere: bool) -> Work
         command=submission.command,
         environment=dict(submission.env) if elsewhere else {**submission.environment, **submission.env},
         given=tuple(submission.env),
-        workdir=submission.workdir or "/",
+        workdir=submission.workdir or ("" if elsewhere else "/"),
         private_tmp=private_tmp,
         compat_env=submission.compat_env,
         umask=UMASK if submission.umask is None else submission.umask & 0o777,

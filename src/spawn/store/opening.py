@@ -68,10 +68,18 @@ def migrate(connection: sqlite3.Connection, path: Path) -> None:
             connection.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
 
 
+def has_room(directory: Path) -> bool:
+    """Whether there is space left to record something; also when that cannot be found out."""
+    try:
+        free = os.statvfs(directory)
+    except OSError:
+        return True
+    return free.f_bavail * free.f_frsize >= _LEAST_ROOM
+
+
 def require_room(directory: Path) -> None:
     """Raise StoreUnavailable when there is hardly any space left."""
-    free = os.statvfs(directory)
-    if free.f_bavail * free.f_frsize < _LEAST_ROOM:
+    if not has_room(directory):
         raise StoreUnavailable(f"no space left in {directory}: free some, then try again; nothing was recorded")
 
 

@@ -127,6 +127,12 @@ SELECT c.position, c.attempt, c.reason, a.kind, a.exit_code, a.signal, a.status_
 FROM child c LEFT JOIN attempt a ON a.key = c.key AND a.position = c.position AND a.attempt = c.attempt
 WHERE c.key = ? AND c.status = 6 ORDER BY c.position;
 
+-- incomplete --
+-- Children that succeeded though more was said of how their attempt ended than how: what of it could not be kept
+SELECT c.position, a.status_reason
+FROM child c JOIN attempt a ON a.key = c.key AND a.position = c.position AND a.attempt = c.attempt
+WHERE c.key = :key AND c.status = 5 AND a.status_reason LIKE :ended || '; %' ORDER BY c.position;
+
 -- latest_attempts --
 -- How many attempts each moved child has had
 SELECT position, attempt FROM child WHERE key = ?;

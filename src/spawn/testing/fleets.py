@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from threading import Lock
@@ -11,6 +12,7 @@ from spawn.domain.fleets import InstanceFacts, Life, Plan
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.states import InstanceState
 from spawn.engine.fleets import LOOK_S, Access, Found, Renewed, Sweep, Wish
 from spawn.engine.ports import AttemptFiles
 
@@ -32,6 +34,7 @@ class ScriptedFleets:
     found: dict[JobId, Found] = field(default_factory=dict)
     followed: list[JobId] = field(default_factory=list)  #: arrays that were taken over
     swept: Sweep | None = None
+    idle: dict[ArrayKey, dict[InstanceState, int]] = field(default_factory=dict)  #: instances on which no child stands
     history: dict[ArrayKey, tuple[Life, ...]] = field(default_factory=dict)
     expired: list[JobId] = field(default_factory=list)  #: arrays whose access is not accepted
     asked: list[tuple[object, ...]] = field(default_factory=list)
@@ -60,6 +63,11 @@ class ScriptedFleets:
         self._ask("renew", dict(access))
         arrays, self.expired = tuple(self.expired), []
         return Renewed(account="123456789012", arrays=arrays)
+
+    def states(self, key: ArrayKey) -> Mapping[InstanceState, int]:
+        """The instances of the children, each once, and those on which none stands."""
+        own = {facts.instance_id: facts.state for facts in self.facts.get(key, {}).values()}
+        return dict(Counter(own.values()) + Counter(self.idle.get(key, {})))
 
     def lives(self, key: ArrayKey) -> Sequence[Life]:
         """What the test says."""

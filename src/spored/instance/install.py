@@ -1,4 +1,4 @@
-"""`spored instance install`: the systemd unit that keeps the agent running, and a `spored` for those who log in."""
+"""`spored instance install`: the launch where it is staged, the systemd unit that keeps the agent running, and a `spored` for those who log in."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from spored.errors import UNAVAILABLE, SporedError
 from spored.home import this_program
 from spored.instance.config import read_launch
 from spored.instance.places import Places
+from spored.instance.staged import Staged, Waiting, fetched
 
 _UNIT = """\
 [Unit]
@@ -38,18 +39,20 @@ WantedBy=multi-user.target
 """
 
 
-def install(places: Places) -> int:
-    """Write the unit and start it. Again: the same, with what is there now. SporedError when the launch is not understood or systemd does not obey."""
+def install(places: Places, staged: Staged | None = None) -> int:
+    """Write the unit and start it. Again: the same, with what is there now. SporedError when the launch is not understood or systemd does not obey.
+
+    `staged`: the launch is there, and is written down first; SporedError when it cannot be read for long. None: it is here.
+    """
+    if staged is not None:
+        _write(places.launch, fetched(staged, os.environ, Waiting(_tell)), 0o600)
     read_launch(places.launch)
     words = [sys.executable, "-IS", this_program()]
     flags = [] if places.root == "/" else ["--root", places.root]
     command = " ".join(_unit_word(word) for word in [*words, "instance", "run", *flags])
-    try:
-        _write(places.unit, _UNIT.format(command=command), 0o644)
-        _write(places.command, f'#!/bin/sh\nexec {" ".join(map(shlex.quote, words))} "$@"\n', 0o755)
-        _write(places.profile, f'PATH="$PATH:{os.path.dirname(places.command)}"\n', 0o644)
-    except OSError as error:
-        raise SporedError(f"{error.filename} cannot be written: {error.strerror}", UNAVAILABLE) from error
+    _write(places.unit, _UNIT.format(command=command).encode(), 0o644)
+    _write(places.command, f'#!/bin/sh\nexec {" ".join(map(shlex.quote, words))} "$@"\n'.encode(), 0o755)
+    _write(places.profile, f'PATH="$PATH:{os.path.dirname(places.command)}"\n'.encode(), 0o644)
     for call in (["daemon-reload"], ["enable", "spored.service"], ["start", "--no-block", "spored.service"]):
         _systemctl(call)
     return 0
@@ -64,12 +67,20 @@ def _unit_word(word: str) -> str:
     )
 
 
-def _write(path: str, text: str, mode: int) -> None:
-    os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
-    with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "w", encoding="utf-8") as file:
-        os.fchmod(file.fileno(), mode)
-        file.write(text)
-    os.rename(path + ".new", path)
+def _tell(text: str) -> None:
+    print(f"spored: {text}", file=sys.stderr, flush=True)
+
+
+def _write(path: str, content: bytes, mode: int) -> None:
+    """All of it or nothing."""
+    try:
+        os.makedirs(os.path.dirname(path), 0o755, exist_ok=True)
+        with open(os.open(path + ".new", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode), "wb") as file:
+            os.fchmod(file.fileno(), mode)
+            file.write(content)
+        os.rename(path + ".new", path)
+    except OSError as error:
+        raise SporedError(f"{path} cannot be written: {error.strerror}", UNAVAILABLE) from error
 
 
 def _systemctl(words: list[str]) -> None:

@@ -9,19 +9,24 @@ from spored.errors import USAGE, SporedError
 from spored.instance.places import Places
 from spored.options import parse, unknown
 
+_OF_INSTALL = ("--bucket", "--region", "--key", "--sha256", "--endpoint")
+
 
 def instance(words: list[str]) -> int:
-    """`install`: unpack the agent and write its unit; `run`: be the agent."""
-    options, rest = parse(words, {"--root": True})
-    places = Places(os.path.abspath(options.get("--root", "/")))
+    """`install`: unpack the agent, fetch the launch where flags say that it is staged, and write the unit; `run`: be the agent."""
+    options, rest = parse(words, dict.fromkeys(("--root", *_OF_INSTALL), True))
+    places = Places(os.path.abspath(options.pop("--root", "/")))
     if len(rest) != 1:
         raise SporedError("instance needs one word: install or run", USAGE)
     if rest[0] == "install":
         _leave_the_archive(places, words)
         from spored.instance.install import install
+        from spored.instance.staged import staged_of
 
-        return install(places)
+        return install(places, staged_of(options))
     if rest[0] == "run":
+        if options:
+            raise SporedError(f"{next(iter(options))} is a flag of instance install, not of instance run", USAGE)
         from spored.instance.serving import serve
 
         return serve(places)

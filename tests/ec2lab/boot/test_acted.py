@@ -16,6 +16,8 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
+from spawn.providers.ec2 import userdata as provider
+from spawn.providers.ec2.userdata import Fetched, Staged
 from spawn.testing.clock import ManualClock
 from spawn.testing.ec2lab.boot.acted import ActedMachines
 from spawn.testing.ec2lab.boot.acts import Act, ActPlan, Life
@@ -309,23 +311,40 @@ def test_thousands_are_acted_in_one_thread(stages: Stages) -> None:
         bucket.keys.pop(key)
 
 
-def test_what_is_staged_is_fetched_and_compared() -> None:
+def staged(body: bytes, key: str = "it's here.json") -> bytes:
+    """User data of a launch of an hour whose configuration is in the bucket."""
+    place = Staged(bucket=_BUCKET, region="us-east-1", key=key, sha256=sha256(body).hexdigest(), endpoint=None)
+    return provider.staged(place, Fetched(url="http://127.0.0.1/x", sha256="0" * 64), 3600.0)
+
+
+def test_what_is_staged_is_read_and_compared() -> None:
     body = json.dumps(a_launch()).encode()
-    script = b"#!/bin/sh\n# spored-launch-url http://x/y?sig=1 " + sha256(body).hexdigest().encode() + b"\n"
-    asked: list[str] = []
-    assert read(script, lambda url: asked.append(url) or body).launch is not None  # type: ignore[func-returns-value]
-    assert asked == ["http://x/y?sig=1"]
-    assert read(script, lambda _: b"{}").trouble == "Unreadable: what was staged is not what was launched"
-    assert read(b"\x1f\x8bnothing", lambda _: b"").launch is None
-    assert read(user_data({**a_launch(), "wire": 2}), lambda _: b"").trouble == "Unreadable: the launch speaks wire 2"
+    asked: list[tuple[str, str]] = []
+    assert read(staged(body), lambda *place: asked.append(place) or body).launch is not None  # type: ignore[func-returns-value]
+    assert asked == [(_BUCKET, "it's here.json")]
+    assert read(staged(body), lambda *_: b"{}").trouble == "Unreadable: what was staged is not what was launched"
+    assert read(staged(body), lambda *_: None).trouble == "Unreadable: what was staged is not there"
+    assert read(b"\x1f\x8bnothing", lambda *_: None).launch is None
+    assert read(user_data({**a_launch(), "wire": 2}), lambda *_: None).trouble == "Unreadable: the launch speaks wire 2"
+
+
+def test_what_is_staged_is_read_with_the_role_of_the_machine_and_its_guard_needs_none(stages: Stages) -> None:
+    stage = stages()
+    body = json.dumps(a_launch()).encode()
+    stage.s3.put_object(Bucket=_BUCKET, Key=f"{_PREFIX}launch/token.json", Body=body)
+    data = staged(body, f"{_PREFIX}launch/token.json")
+    without, having = stage.boot(user_data=data, role=None, profile=None), stage.boot(user_data=data)
+    stage.go_on(3570, 30)
+    assert stage.told("0/1/outcome.json")["instance_id"] == having.instance_id
+    assert stage.recorder.ends(without.instance_id) == []
+    stage.go_on(30)
+    assert stage.recorder.ends(without.instance_id) == [Ending.SHUTDOWN]
 
 
 def test_user_data_of_the_provider_are_understood() -> None:
-    from spawn.providers.ec2.userdata import Fetched, embedded_or_none
-
-    made = embedded_or_none(a_launch(members=[[[0, 5, 1, 4, 2]]]), Fetched(url="http://127.0.0.1/x", sha256="0" * 64), 1800.0)
+    made = provider.embedded_or_none(a_launch(members=[[[0, 5, 1, 4, 2]]]), Fetched(url="http://127.0.0.1/x", sha256="0" * 64), 1800.0)
     assert made is not None
-    orders = read(made, lambda _: b"")
+    orders = read(made, lambda *_: None)
     assert orders.guard_minutes == 30
     assert orders.launch is not None
     assert [task.index for task in orders.launch.tasks(0)] == [5, 7, 9, 11]

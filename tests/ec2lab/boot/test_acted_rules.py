@@ -58,9 +58,6 @@ class Memory:
     def stop_instance(self, machine: Machine, *, hibernate: bool) -> None:
         raise AssertionError("it ends by itself")
 
-    def fetch(self, url: str) -> bytes:
-        raise AssertionError("nothing is staged")
-
 
 def _life(nth: int, random: Random) -> Life:
     blocked = random.uniform(0, 600)

@@ -53,7 +53,7 @@ from tests.domain.making import make_job
 
 ENDS = (Ended, Lost, Dropped, Refused)
 _VCPUS = {"t3.micro": 2, "t3.small": 2, "c7i.large": 2, "m7i.xlarge": 4}
-_IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
+IMAGE = "/aws/service/ami-amazon-linux-latest/al2023-ami-kernel-default-x86_64"
 _TRUST = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Principal":{"Service":"ec2.amazonaws.com"},"Action":"sts:AssumeRole"}]}'
 _ALLOW = '{"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":["s3:*","sqs:*","ec2:*"],"Resource":"*"}]}'
 _NUMBERS = itertools.count(1)
@@ -77,7 +77,7 @@ class Driven:
         self.dissolved: list[JobId] = []
         self.kill: Callable[[str], None] = lambda _: None  #: called with the name of each call to AWS, before and after it
         self._machines = machines
-        self._place: str | None = None
+        self.place: str | None = None  #: up to which events were heard
         self._bucket = f"bucket-{next(_NUMBERS)}"
         self._prepared = False
         self._open()
@@ -102,7 +102,7 @@ class Driven:
     def move(self, directory: Path) -> None:
         """Go on as another machine, whose ledger knows nothing; what was told so far was told there."""
         self.ledger.close()
-        self.directory, self._place = directory, None
+        self.directory, self.place = directory, None
         self.events.clear()
         self._open()
 
@@ -169,9 +169,9 @@ class Driven:
         try:
             return self.work.step(self.clock.now(), look=look)
         finally:
-            news = self.work.orders.news(self._place)
+            news = self.work.orders.news(self.place)
             self.events += news.events
-            self._place = news.place
+            self.place = news.place
 
     def pass_time(self, seconds: float) -> None:
         """Let time go on, and instances do what they do in it."""
@@ -282,7 +282,7 @@ def _subnets(clients: Clients) -> list[tuple[str, str]]:
 
 
 def _offer(clients: Clients, kind: str, zone: str, subnet: str) -> Offer:
-    image = clients.client("ssm", "us-east-1").get_parameter(Name=_IMAGE)["Parameter"]["Value"]
+    image = clients.client("ssm", "us-east-1").get_parameter(Name=IMAGE)["Parameter"]["Value"]
     price = Price(usd=0.0104, source="a test", as_of="2026-01-01")
     return Offer(
         region="us-east-1",

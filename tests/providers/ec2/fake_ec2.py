@@ -6,6 +6,7 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from hashlib import md5
 from typing import Any
 
 from botocore.exceptions import ClientError, ReadTimeoutError
@@ -27,7 +28,8 @@ class FakeEc2:
         self.terminated: list[str] = []
         self.protected: set[str] = set()
         self.objects: dict[str, bytes] = {}
-        self.refusals: dict[str, list[str]] = {}  #: by action, the codes with which its next calls are refused
+        self.refusals: dict[str, list[str]] = {}  #: by action, the codes with which its next calls are refused; `lost`: done, and the answer is lost
+        self.calls = Counter[str]()  #: of S3, by the name of the object
         self._answers = itertools.chain(answers, itertools.repeat("all"))
         self._by_token: dict[str, tuple[dict[str, Any], list[str]]] = {}
         self._numbers = itertools.count(1)
@@ -82,12 +84,14 @@ class FakeEc2:
 
     def describe_instances(self, **asked: Any) -> dict[str, Any]:
         """Every instance that a filter wants."""
+        self._refuse("DescribeInstances")
         [wanted] = asked["Filters"]
         found = [one for one in self.launched.values() if _matches(one, wanted)]
         return {"Reservations": [{"Instances": found}]}
 
     def terminate_instances(self, **asked: Any) -> dict[str, Any]:
         """They are gone at once; none of them when one is protected."""
+        self._refuse("TerminateInstances")
         if protected := self.protected & set(asked["InstanceIds"]):
             raise _error("OperationNotPermitted", "TerminateInstances", f"The instance '{min(protected)}' may not be terminated.")
         for name in asked["InstanceIds"]:
@@ -95,16 +99,27 @@ class FakeEc2:
             self.launched[name] |= {"State": {"Name": "terminated"}, "StateReason": {"Code": "Client.UserInitiatedShutdown", "Message": "a test"}}
         return {}
 
+    def _refuse(self, action: str) -> None:
+        if self.refusals.get(action):
+            raise _error(self.refusals[action].pop(0), action)
+
     # --- S3 ---------------------------------------------------------------------------------------------------------------
 
     def put_object(self, **asked: Any) -> dict[str, Any]:
         """Keep it."""
-        if self.refusals.get("PutObject"):
-            raise _error(self.refusals["PutObject"].pop(0), "PutObject")
-        if asked.get("IfNoneMatch") and asked["Key"] in self.objects:
+        key, body = asked["Key"], asked["Body"]
+        self.calls[f"put_object {key.rpartition('/')[2]}"] += 1
+        refusal = self.refusals["PutObject"].pop(0) if self.refusals.get("PutObject") else None
+        if refusal not in (None, "lost"):
+            raise _error(refusal, "PutObject")
+        if asked.get("IfNoneMatch") and key in self.objects:
             raise _error("PreconditionFailed", "PutObject")
-        self.objects[asked["Key"]] = asked["Body"]
-        return {}
+        if (etag := asked.get("IfMatch")) is not None and (key not in self.objects or etag != _etag(self.objects[key])):
+            raise _error("PreconditionFailed" if key in self.objects else "NoSuchKey", "PutObject")
+        self.objects[key] = body
+        if refusal == "lost":
+            raise ReadTimeoutError(endpoint_url="https://s3")
+        return {"ETag": _etag(body)}
 
     def head_object(self, **asked: Any) -> dict[str, Any]:
         """It is there, or not."""
@@ -116,12 +131,13 @@ class FakeEc2:
         """What was kept."""
         if asked["Key"] not in self.objects:
             raise _error("NoSuchKey", "GetObject")
+        self.calls[f"get_object {asked['Key'].rpartition('/')[2]}"] += 1
         content = self.objects[asked["Key"]]
-        return {"Body": type("Body", (), {"read": lambda _: content})()}
+        return {"Body": type("Body", (), {"read": lambda _: content})(), "ETag": _etag(content)}
 
     def list_objects_v2(self, **asked: Any) -> dict[str, Any]:
         """All of a prefix."""
-        return {"Contents": [{"Key": key, "ETag": str(hash(body))} for key, body in self.objects.items() if key.startswith(asked["Prefix"])]}
+        return {"Contents": [{"Key": key, "ETag": _etag(body)} for key, body in self.objects.items() if key.startswith(asked["Prefix"])]}
 
     def generate_presigned_url(self, _: str, Params: dict[str, str], ExpiresIn: int) -> str:  # noqa: N803
         """A URL that is another one each time."""
@@ -137,6 +153,10 @@ def _matches(instance: dict[str, Any], wanted: dict[str, Any]) -> bool:
         return instance["ClientToken"] in wanted["Values"]
     tags = {tag["Key"]: tag["Value"] for tag in instance["Tags"]}
     return tags.get(wanted["Name"].removeprefix("tag:")) in wanted["Values"]
+
+
+def _etag(body: bytes) -> str:
+    return f'"{md5(body, usedforsecurity=False).hexdigest()}"'
 
 
 def _error(code: str, action: str, message: str = "") -> ClientError:

@@ -16,9 +16,9 @@ from spawn.domain.instants import from_seconds
 from spawn.domain.outcomes import OutcomeKind
 from spawn.domain.states import InstanceState, Status
 from spawn.providers.ec2.adopting import read_array
-from spawn.providers.ec2.launches import launch_in, unrolled
+from spawn.providers.ec2.launches import is_staged, launch_in, unrolled
 from spawn.providers.ec2.stored import array_document
-from spawn.providers.ec2.userdata import BEGIN, END, embedded_or_none, staged
+from spawn.providers.ec2.userdata import BEGIN, END, Staged, embedded_or_none, staged
 from spawn.testing.ec2lab.lab import Lab
 from spawn.testing.ec2lab.plan import Fault, FaultKind
 from tests.providers.ec2.buckets import AGENT, NOW, ArrayBucket, cloud_job, end, filled, launched, read
@@ -179,7 +179,9 @@ def test_a_launch_is_read_back_from_user_data_as_it_was_written() -> None:
     written = embedded_or_none(launch, AGENT, None)
     assert written is not None
     assert launch_in(written) == launch
-    assert launch_in(staged(AGENT, AGENT, None)) is None
+    made = staged(Staged(bucket="b", region="us-east-1", key="launch.json", sha256="0" * 64, endpoint=None), AGENT, None)
+    assert launch_in(made) is None
+    assert (is_staged(made), is_staged(written)) == (True, False)
 
 
 @pytest.mark.parametrize(

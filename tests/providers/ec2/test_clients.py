@@ -6,9 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from botocore.exceptions import ReadTimeoutError
 from botocore.utils import parse_timestamp
 
-from spawn.domain.errors import ConfigurationError, Unavailable
+from spawn.domain.errors import ConfigurationError, ProviderUnavailable, Unavailable
+from spawn.providers.ec2.asking import patiently
 from spawn.providers.ec2.clients import Clients
 from spawn.providers.ec2.sessions import read_time
 from spawn.testing.ec2lab.lab import Lab
@@ -131,3 +133,17 @@ def test_regions_are_known_without_asking() -> None:
 )
 def test_times_are_read_as_botocore_reads_them(said: object) -> None:
     assert read_time(said) == parse_timestamp(said)
+
+
+def test_who_is_answered_nothing_for_long_is_not_asked_for_ever() -> None:
+    seconds, asked = 0.0, 0
+
+    def hang() -> None:
+        nonlocal seconds, asked
+        seconds, asked = seconds + 30.0, asked + 1
+        raise ReadTimeoutError(endpoint_url="https://s3.example/bucket?list-type=2&prefix=arrays")
+
+    said = r'^cannot read the log: AWS did not answer \(Read timeout on endpoint URL: "https://s3.example/bucket"\): try again$'
+    with pytest.raises(ProviderUnavailable, match=said):
+        patiently(hang, action="read the log", pause=lambda _: None, now=lambda: seconds)
+    assert asked == 2

@@ -35,6 +35,12 @@ def test_what_is_not_allowed_is_named() -> None:
         )
 
 
+def test_what_is_not_allowed_of_iam_is_named_too() -> None:
+    with Lab(LabPlan(forbidden=("iam:PassRole",))) as lab:
+        result, found = by_check(lab)["EC2 rights"]
+        assert (result, "may not call iam:PassRole on" in found) == ("warn", True)
+
+
 def test_expired_credentials_are_said_and_nothing_more_is_asked() -> None:
     with Lab(LabPlan(signed_in="expired")) as lab:
         found = by_check(lab, leftovers=True)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from spawn.domain.errors import ProviderUnavailable
 from spawn.providers.ec2.downloads import local_path
 from spawn.providers.ec2.fetching import Fetcher
 from spawn.testing.ec2lab.lab import Lab
@@ -149,6 +150,15 @@ def test_one_file_that_cannot_be_read_spoils_no_other(lab: Lab, bucket: ArrayBuc
     assert set(failed) == {1}
     assert f"arrays/{bucket.job.id}/1/1/output/result" in failed[1]
     assert [(files.output(bucket.job, index, 1) / "result").is_file() for index in range(3)] == [True, False, True]
+
+
+def test_when_aws_does_not_say_what_there_is_nothing_is_said_of_single_outputs(bucket: ArrayBucket, fetcher: Fetcher) -> None:
+    def silent(**_: object) -> None:
+        raise ProviderUnavailable("AWS did not answer")
+
+    bucket.hook("before-send.s3.ListObjectsV2", silent)
+    with pytest.raises(ProviderUnavailable, match="AWS did not answer"):
+        fetcher.fetch_outputs(bucket.job, [(0, 1), (1, 1)])
 
 
 def test_a_download_whose_connection_breaks_off_is_made_whole(lab: Lab, bucket: ArrayBucket, fetcher: Fetcher, files: Files) -> None:

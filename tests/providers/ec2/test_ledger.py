@@ -6,6 +6,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from spawn.domain.instants import Instant
 from spawn.domain.states import InstanceState
 from spawn.engine.encoding import decode_job as store_decode
 from spawn.engine.encoding import encode
+from spawn.engine.fleets import Unended
 from spawn.engine.news import Completed, Dropped, Ended, EndKind, InstanceChanged, Launched, Lost, ProviderEvent, Refused, Started, Usage
 from spawn.providers.ec2.ledger import Ledger
 from spawn.providers.ec2.orders import Afoot, Orders
@@ -120,11 +122,17 @@ def test_one_of_an_older_spawn_is_brought_up_to_date_with_all_that_it_knows(tmp_
     Orders(ledger).start(ArrayJob(make_job(1, 3, fleet=make_fleet())), [(0, 1)])
     ledger.close()
     connection = sqlite3.connect(tmp_path / "old.db")
-    connection.executescript("ALTER TABLE array DROP COLUMN max_concurrent; ALTER TABLE array DROP COLUMN limit_due; PRAGMA user_version = 1")
+    newer = {"array": ("max_concurrent", "limit_due", "control_etag"), "instance": ("wished_to",), "attempt": ("over_place",)}
+    dropped = [f"ALTER TABLE {table} DROP COLUMN {column};" for table, columns in newer.items() for column in columns]
+    latest = "ALTER TABLE span DROP COLUMN sure; DROP TABLE look; DROP INDEX instance_state; CREATE INDEX instance_key ON instance (key);"
+    connection.executescript(f"{' '.join(dropped)} {latest} PRAGMA user_version = 1")
     connection.close()
     for _ in range(2):
         ledger = Ledger(tmp_path / "old.db")
-        assert [tuple(row) for row in ledger.rows("SELECT key, max_concurrent, limit_due FROM array")] == [("0000000001", None, 0)]
+        assert [tuple(row) for row in ledger.rows("SELECT key, max_concurrent, limit_due, control_etag FROM array")] == [("0000000001", None, 0, None)]
+        assert ledger.rows("SELECT wished_to FROM instance") == []
+        assert ledger.rows("SELECT sure FROM span LEFT JOIN look USING (key)") == []
+        assert LedgerReader(ledger).states(ArrayKey("0000000001")) == {}
         ledger.close()
 
 
@@ -201,3 +209,21 @@ def test_an_engine_has_something_to_stay_for_while_an_instance_lives_that_it_can
     ledger.write("UPDATE instance SET settled = 1")
     assert not orders.has_instances()
     ledger.close()
+
+
+def test_what_ec2_has_not_said_to_end_is_told_with_the_end_that_its_guard_keeps(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.db")
+    orders, hour = Orders(ledger), 3_600_000
+    assert len(orders.unended()) == 0
+    guarded = make_job(1, 3, fleet=make_fleet(), lifetime=Lifetime(ttl=timedelta(hours=1)))
+    endless = make_job(2, fleet=make_fleet(), lifetime=Lifetime(ttl=None))
+    three = (("i-1", "us-east-1", Instant(5)), ("i-2", "us-east-1", Instant(5)), ("i-3", "us-east-1", Instant(5)))
+    orders.take_over(Afoot(job=guarded, max_concurrent=None, attempts=((0, 1, "i-1"),), instances=three), {}, Instant(9))
+    orders.take_over(Afoot(job=endless, max_concurrent=None, attempts=((0, 1, "i-9"),), instances=(("i-9", "us-east-1", Instant(5)),)), {}, Instant(9))
+    ledger.write("UPDATE instance SET extended_to = ? WHERE id = 'i-2'", 3 * hour)
+    ledger.write("UPDATE instance SET state = 'shutting-down' WHERE id = 'i-3'")
+    ledger.write("INSERT INTO launch VALUES ('t', ?, 1, 'us-east-1', 0, 'on-demand', 4, '[]', '{}', 'open', 1, 5)", guarded.key)
+    assert orders.unended() == Unended(instances={"i-1": Instant(hour + 5), "i-2": Instant(3 * hour), "i-9": None}, launching=4)
+    orders.end_all("enough")
+    assert {row["ending"] for row in ledger.rows("SELECT ending FROM instance")} == {"enough"}
+    assert {row["stopping"] for row in ledger.rows("SELECT stopping FROM attempt")} == {"stop"}

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from spawn.engine.news import Ended, Lost
+from spawn.engine.news import Ended, InstanceChanged, Lost
 from spawn.testing.ec2lab import LabPlan
 from spawn.testing.ec2lab.boot.acts import Act, ActPlan
+from spawn.testing.ec2lab.plan import Fate, FateKind
 from tests.providers.ec2.driving import driven, lasting
 
 
@@ -68,3 +69,33 @@ def test_what_is_handed_over_again_before_its_end_was_heard_is_told_once(tmp_pat
         fleet.step()
         assert len(fleet.events) == told
         assert fleet.is_over()
+
+
+def test_a_store_restored_from_an_older_time_hears_again_of_all_that_ended_since_also_of_what_it_knows_to_run(tmp_path: Path) -> None:
+    plan = LabPlan(fates=(Fate(kind=FateKind.DIES, nth=2, after_s=100),))
+    acts = ActPlan(attempt=lambda index, attempt, dice: Act(duration_s=60 if index == 0 else 300, code=index))
+    with driven(tmp_path, plan=plan, acts=acts) as fleet:
+        job = fleet.job(3)
+        fleet.start(job)
+        fleet.run(until=lambda: len(fleet.ends(job)) == 1)  # the backup is made: one has ended, two run
+        orders, backup, known = fleet.work.orders, fleet.place, len(fleet.events)
+        fleet.run()
+        orders.forget(job.key)
+        fleet.step()
+        assert fleet.place is not None
+        orders.acknowledge(fleet.place)
+        since = [event for event in fleet.events[known:] if isinstance(event, Ended | Lost)]
+        assert len(since) == 2
+        fleet.place = backup
+        fleet.events.clear()
+        fleet.run()
+        assert {event for event in fleet.events if isinstance(event, Ended)} == {event for event in since if isinstance(event, Ended)}
+        [lost] = [event for event in fleet.events if isinstance(event, Lost)]
+        assert lost.why == "Server.InternalError: Internal error"
+        gone = [event for event in fleet.events if isinstance(event, InstanceChanged)]
+        assert {event.attempt.position for event in gone} == {0, 1, 2}
+        assert len(fleet.lab.lives()) == 3
+        told = len(fleet.events)
+        fleet.restart()
+        fleet.step()
+        assert len(fleet.events) == told

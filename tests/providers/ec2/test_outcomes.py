@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import re
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
+
+import urllib3
 
 from spawn.domain.ids import AttemptId
 from spawn.domain.instances import OnComplete
@@ -16,6 +20,7 @@ from spawn.testing.ec2lab import LabPlan
 from spawn.testing.ec2lab.boot.acts import Act, ActPlan, Life
 from spawn.testing.ec2lab.plan import Fate, FateKind, Fault, FaultKind
 from tests.providers.ec2.driving import Driven, Killed, driven, lasting
+from tests.providers.ec2.test_requests import unpacked
 
 
 def kinds(fleet: Driven, job: Job, position: int) -> list[str]:
@@ -191,18 +196,24 @@ def test_what_was_stopped_keeps_its_disk_until_its_end_and_what_is_started_again
         assert fleet.calls("TerminateInstances") == 0
 
 
-def test_variables_of_the_user_go_into_the_bucket_and_not_into_user_data(tmp_path: Path) -> None:
-    with driven(tmp_path) as fleet:
+def test_variables_of_the_user_are_read_by_the_role_of_the_instance_and_by_nobody_who_has_its_user_data(tmp_path: Path) -> None:
+    with driven(tmp_path) as fleet, urllib3.PoolManager() as anybody:
         like = fleet.job(1)
         work = type(like.work)(script=None, command=("true",), environment={"KEY": "s3cr3t"}, given=("KEY",), workdir="/", private_tmp=False, compat_env=True)
         job = fleet.job(1, facts={"work": work})
         fleet.start(job)
         fleet.run()
+        assert Counter(type(end).__name__ for end in fleet.ends(job).values()) == {"Ended": 1}
         [launch] = fleet.ledger.rows("SELECT * FROM launch")
-        assert "s3cr3t" not in launch["request"]
         assert job.fleet is not None
-        staged = fleet.clients.client("s3", "us-east-1").get_object(Bucket=job.fleet.bucket, Key=f"arrays/{job.id}/launch/{launch['token']}.json")
+        key = f"arrays/{job.id}/launch/{launch['token']}.json"
+        staged = fleet.clients.client("s3", "us-east-1").get_object(Bucket=job.fleet.bucket, Key=key)
         assert json.loads(staged["Body"].read())["spec"]["environment"] == {"KEY": "s3cr3t"}
+        script = unpacked(base64.b64decode(json.loads(launch["request"])["UserData"]))
+        urls = re.findall(r"https?://[^\s'\"]+", script)
+        answers = {url: anybody.request("GET", url) for url in [*urls, f"{fleet.clients.endpoint('s3')}/{job.fleet.bucket}/{key}"]}
+        assert [url.partition("?")[0].rpartition(".")[2] for url, answer in answers.items() if answer.status == 200] == ["pyz"]
+        assert not any("s3cr3t" in said for said in [script, *(answer.data.decode("latin-1") for answer in answers.values())])
 
 
 def test_a_profile_that_ec2_does_not_know_yet_is_waited_for(tmp_path: Path) -> None:

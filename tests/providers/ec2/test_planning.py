@@ -17,7 +17,7 @@ from spawn.testing.ec2lab.lab import Lab
 from spawn.testing.ec2lab.plan import Fault, FaultKind, Image, SpotPrice
 from tests.providers.ec2.labs import NOON, clients_of, lab, plan_in, wish
 
-MAKES_NOTHING = ("Describe", "Get", "List", "Head", "Lookup")
+MAKES_NOTHING = ("Describe", "Get", "List", "Head", "Lookup", "Simulate")
 
 
 @pytest.fixture(scope="module")
@@ -248,6 +248,41 @@ def test_a_missing_permission_is_named_with_its_resource() -> None:
         sentence = refusal(where, wish(), ConfigurationError)
     assert f"cannot launch instances in us-east-1: arn:aws:iam::{where.account}:user/laboratory may not call ec2:RunInstances on arn:aws:ec2:" in sentence
     assert "aws sts decode-authorization-message --encoded-message bGFib3JhdG9yeQ" in sentence
+
+
+@pytest.mark.parametrize(
+    ("action", "kind"),
+    [("iam:CreateRole", "role"), ("iam:PutRolePolicy", "role"), ("iam:PassRole", "role"), ("iam:CreateInstanceProfile", "instance-profile")],
+)
+def test_a_right_that_only_the_launch_itself_would_miss_is_named_by_the_plan(action: str, kind: str) -> None:
+    with lab(forbidden=(action,)) as where:
+        sentence = refusal(where, wish(), ConfigurationError)
+        assert where.calls.count("SimulatePrincipalPolicy") == 1
+    assert sentence == (
+        f"cannot make a role for the instances: arn:aws:iam::{where.account}:user/laboratory may not call {action} on "
+        f"arn:aws:iam::{where.account}:{kind}/spawn/*: name an instance profile that there is with --instance-profile, "
+        "or see docs/ec2.md for a policy that allows what spawn needs"
+    )
+
+
+def test_with_a_profile_of_ones_own_no_right_to_make_roles_is_needed() -> None:
+    with lab() as where:
+        iam = clients_of(where).client("iam")
+        iam.create_role(RoleName="mine", AssumeRolePolicyDocument="{}")
+        iam.create_instance_profile(InstanceProfileName="mine")
+        iam.add_role_to_instance_profile(InstanceProfileName="mine", RoleName="mine")
+        where.forbid("iam:CreateRole")
+        plan_in(where, wish(instance_profile="mine"))
+        assert where.calls.count("SimulatePrincipalPolicy") == 0
+
+
+@pytest.mark.parametrize("others", [("iam:SimulatePrincipalPolicy", "iam:CreateRole"), ("iam:AttachRolePolicy",)])
+def test_rights_that_may_not_be_looked_up_or_are_not_needed_keep_no_plan_from_anything(others: tuple[str, ...]) -> None:
+    with lab(forbidden=others) as where:
+        plan_in(where, wish())
+        if "iam:AttachRolePolicy" in others:
+            asked = wish(iam_policies=("arn:aws:iam::aws:policy/AmazonS3ReadOnlyAccess",))
+            assert "may not call iam:AttachRolePolicy on" in refusal(where, asked, ConfigurationError)
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -23,7 +24,7 @@ from spawn.providers.ec2.agent_archive import agent_archive
 from spawn.providers.ec2.launches import launch_in, unrolled
 from spawn.providers.ec2.requests import launch_document, run_parameters, runs_of, token_of
 from spawn.providers.ec2.turn import Array
-from spawn.providers.ec2.userdata import MOST_BYTES, URL, Fetched, embedded_or_none, staged
+from spawn.providers.ec2.userdata import MOST_BYTES, STAGED, Fetched, Staged, embedded_or_none, staged
 from tests.domain.making import make_fleet, make_job
 from tests.providers.ec2.bench import fleet_of
 
@@ -129,6 +130,13 @@ def test_scripts_that_share_an_instance_have_a_tmp_each_and_one_alone_has_the_ma
     assert (shared["spec"]["private_tmp"], shared["slots"]) == (True, 4)
 
 
+@pytest.mark.parametrize(("workdir", "told", "visible"), [("", None, []), ("/srv/data", "/srv/data", []), ("/tmp/data", "/tmp/data", ["/tmp/data"])])
+def test_the_directory_of_the_instance_that_was_asked_for_is_where_it_runs(workdir: str, told: str | None, visible: list[str]) -> None:
+    work = replace(make_job(1, 3).work, workdir=workdir)
+    spec = launch_of(make_job(1, 3, fleet=make_fleet(), work=work))["spec"]
+    assert (spec["workdir"], spec["visible"]) == (told, visible)
+
+
 def test_user_data_schedule_the_end_before_anything_that_can_fail() -> None:
     script = unpacked(embedded_or_none(launch_of(cloud_job()), AGENT, 5401.0) or b"")
     lines = script.splitlines()
@@ -149,13 +157,24 @@ def test_what_is_embedded_can_be_read_back_and_the_same_launch_has_the_same_byte
     assert launch_in(made) == json.loads(json.dumps(launch))
 
 
-def test_what_does_not_fit_is_staged_and_named_with_its_checksum() -> None:
+def test_what_does_not_fit_is_staged_and_read_by_the_agent_which_is_told_where_by_words_that_no_shell_changes(tmp_path: Path) -> None:
     launch = launch_of(cloud_job())
     launch["spec"]["script"] = "#!/bin/sh\n" + random.Random(1).randbytes(20_000).hex()
     assert embedded_or_none(launch, AGENT, 60.0) is None
-    made = staged(Fetched(url="https://bucket/launch", sha256="b" * 64), AGENT, 60.0)
+    place = Staged(bucket="results", region="eu-west-1", key="a $(b)`c`;'d'\"e", sha256="b" * 64, endpoint="https://s3.example/it's?$HOME")
+    made = staged(place, AGENT, 60.0)
     assert len(made) <= MOST_BYTES
-    assert f"\n{URL} https://bucket/launch {'b' * 64}\n" in unpacked(made)
+    script = unpacked(made)
+    assert script.splitlines()[3].startswith("shutdown -h +1 ")
+    told = tmp_path / "python3"
+    told.write_text("#!/bin/sh\nprintf '%s\\n' \"$@\"\nexit 6\n")
+    told.chmod(0o755)
+    run = "\n".join([*(line for line in script.splitlines() if line.startswith("fail()")), 'say() { echo "$*"; }', script[script.index(STAGED) :]])
+    done = subprocess.run(["sh"], input=run, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True, text=True, check=False)
+    flags = ["--bucket", place.bucket, "--region", place.region, "--key", place.key, "--sha256", place.sha256, "--endpoint", place.endpoint]
+    failed = "the configuration of the launch could not be read, or the agent not be installed: this instance does nothing, and ends at its time"
+    assert done.stdout.splitlines() == ["/opt/spored/spored.pyz", "instance", "install", *flags, failed]
+    assert done.returncode == 1
 
 
 def test_the_script_is_sh_and_unpacks_what_was_packed(tmp_path: Path) -> None:
@@ -165,7 +184,7 @@ def test_the_script_is_sh_and_unpacks_what_was_packed(tmp_path: Path) -> None:
     file = tmp_path / "part-001"
     file.write_text(script)
     unpack = next(line for line in script.splitlines() if line.startswith("sed -n")).replace('"$0"', f'"{file}"').replace('"$part"', "/dev/stdout")
-    unpack = unpack.partition(" || ")[0]
+    unpack = unpack.removesuffix(" ||")
     assert json.loads(subprocess.run(["sh", "-c", unpack], capture_output=True, check=True).stdout) == json.loads(json.dumps(launch))
 
 

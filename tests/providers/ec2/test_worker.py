@@ -10,6 +10,7 @@ import pytest
 
 from spawn.domain.hindrances import Hindrance
 from spawn.domain.instants import Instant
+from spawn.engine.fleets import Unended
 from spawn.providers.ec2.worker import Worker
 from spawn.testing.clock import ManualClock
 from tests.providers.ec2.labs import NOON
@@ -18,11 +19,20 @@ from tests.providers.ec2.labs import NOON
 class Busy:
     """Orders that there always are."""
 
+    ended = ""
+    settled = False
+
     def has_work(self) -> bool:
         return True
 
     def last_event(self) -> int:
         return 0
+
+    def end_all(self, why: str) -> None:
+        self.ended = why
+
+    def unended(self) -> Unended:
+        return Unended(instances={} if self.settled else {"i-1": None})
 
 
 class Hanging:
@@ -42,9 +52,6 @@ class Hanging:
     def discard(self, directory: str, done: Callable[[str], object]) -> None:
         raise AssertionError("nothing is to be discarded")
 
-    def terminate_all(self, now: Instant) -> int:
-        return 0
-
     def close(self) -> None:
         pass
 
@@ -57,8 +64,13 @@ def work() -> Iterator[Hanging]:
 
 
 @pytest.fixture
-def worker(work: Hanging) -> Worker:
-    worker = Worker(Busy(), lambda: work, ManualClock(NOON))  # type: ignore[arg-type]
+def orders() -> Busy:
+    return Busy()
+
+
+@pytest.fixture
+def worker(work: Hanging, orders: Busy) -> Worker:
+    worker = Worker(orders, lambda: work, ManualClock(NOON))  # type: ignore[arg-type]
     worker.connect(lambda: None)
     assert work.begun.wait(60.0)
     return worker
@@ -77,3 +89,17 @@ def test_a_stop_does_not_wait_for_an_answer_that_does_not_come(worker: Worker, w
     worker.stop(0.01)
     assert not work.answered.is_set()
     assert worker.look(60.0), "nobody waits for a worker that ends"
+
+
+def test_terminating_everything_does_not_wait_for_an_answer_that_does_not_come(worker: Worker, work: Hanging, orders: Busy) -> None:
+    worker.terminate_all(0.01)
+    assert orders.ended == "the engine was stopped with --terminate"
+    assert not work.answered.is_set()
+
+
+def test_terminating_everything_returns_as_soon_as_ec2_says_that_it_ends(worker: Worker, work: Hanging, orders: Busy) -> None:
+    work.answered.set()
+    orders.settled = True
+    worker.terminate_all(60.0)
+    assert orders.ended
+    worker.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shlex
 import shutil
 import subprocess
@@ -12,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from tests.spored.driver import PROGRAM
-from tests.spored.instance.cloud import Cloud
-from tests.spored.instance.machine import Instance, wait
+from tests.spored.instance.cloud import BUCKET, Cloud
+from tests.spored.instance.machine import PREFIX, Instance, wait
 from tests.spored.test_cli import find_python
 
 _SYSTEMCTL = """#!/bin/sh
@@ -48,10 +49,23 @@ def unit_command(instance: Instance) -> list[str]:
     return shlex.split(next(line.removeprefix("ExecStart=") for line in unit.splitlines() if line.startswith("ExecStart=")))
 
 
-def test_the_unit_starts_the_agent_from_a_directory_into_which_its_zipapp_was_unpacked(installed: Instance, cloud: Cloud) -> None:
+def stage(instance: Instance, cloud: Cloud) -> list[str]:
+    """Move its launch into the bucket; the words that tell where."""
+    file = instance.root / "etc/spored/launch.json"
+    content = file.read_bytes()
+    file.unlink()
+    cloud.objects[f"{PREFIX}launch/token.json"] = content
+    place = ["--bucket", BUCKET, "--region", "eu-central-1", "--key", f"{PREFIX}launch/token.json", "--endpoint", f"{cloud.url}/s3"]
+    return [*place, "--sha256", hashlib.sha256(content).hexdigest()]
+
+
+def test_a_launch_that_is_staged_is_read_by_the_role_and_its_agent_runs_from_where_its_zipapp_was_unpacked(installed: Instance, cloud: Cloud) -> None:
     installed.launch("spored status; spored complete --status success --message fine; echo $TASK_ARRAY_INDEX > result; spored nonsense")
-    done = installed.call("instance", "install")
+    done = installed.call("instance", "install", *stage(installed, cloud))
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    launch = installed.root / "etc/spored/launch.json"
+    assert (launch.read_bytes(), launch.stat().st_mode & 0o777) == (cloud.objects[f"{PREFIX}launch/token.json"], 0o600)
+    assert [path.name for path in launch.parent.iterdir()] == ["launch.json"]
     calls = (installed.root / "bin/systemctl.log").read_text().splitlines()
     assert calls == ["daemon-reload", "enable spored.service", "start --no-block spored.service"]
     unit = (installed.root / "etc/systemd/system/spored.service").read_text()

@@ -44,7 +44,7 @@ def array_object(row: JobRow, *, records: Records, directory: str, now: Instant,
         "started_at": iso(row.started_at),
         "stopped_at": iso(row.stopped_at),
         "counts": {status.name: row.counts[status] for status in Status},
-        "instances": _instances(row, records),
+        "instances": _instances(row, records) if job.fleet is None else {},
         "lost": records.read("lost_count", (int(job.key, 16),))[0][0] if row.counts[Status.FAILED] else 0,
         "cancelled": _cancelled(row, records),
         "max_concurrent": row.max_concurrent,
@@ -114,6 +114,7 @@ def _reason(row: JobRow, records: Records) -> str | None:
 
 
 def _instances(row: JobRow, records: Records) -> dict[str, int]:
+    """By state, of a job on this machine, where each child is an instance; those on EC2 are counted by who launched them."""
     counts = {"running": row.counts[Status.RUNNING], "pending": sum(row.counts[status] for status in (*NOT_STARTED, Status.STARTING))}
     settled = row.counts[Status.SUCCEEDED] + row.counts[Status.FAILED]
     if settled:

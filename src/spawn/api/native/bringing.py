@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, wait
 from typing import Final, NamedTuple
 
-from spawn.domain.errors import SpawnError
+from spawn.domain.errors import ProviderUnavailable, SpawnError
 from spawn.domain.ids import AttemptId
 from spawn.domain.instants import Instant
 
@@ -17,6 +18,8 @@ _AT_ONCE: Final = 8
 _FRESH_MS: Final = 3_000
 """What was brought so lately is not asked for again: whoever follows a log looks more often than instances upload."""
 _MOST_REMEMBERED: Final = 100_000
+_SILENT_S: Final = 30.0
+"""A provider that left one errand without an answer for so long is not asked for those of the same array that wait behind it."""
 
 _log = logging.getLogger(__name__)
 
@@ -29,13 +32,17 @@ class Errand(NamedTuple):
 
 
 Work = Callable[[], str | None]
-"""Brings it; returns why not all of it could be brought. Whatever is not here comes as new, so doing it twice costs little."""
+"""Brings it; returns why not all of it could be brought, and raises when its provider says nothing at all.
+
+Whatever is not here comes as new, so doing it twice costs little.
+"""
 
 
 class Bringer:
     """Does errands in threads of its own. They are daemons: an engine that ends does not wait for a download, which the next collection goes on with."""
 
-    def __init__(self) -> None:
+    def __init__(self, seconds: Callable[[], float] = time.monotonic) -> None:
+        self._seconds = seconds
         self._lock = threading.Lock()
         self._queue: deque[tuple[Errand, Work, Future[str | None]]] = deque()
         self._under_way: dict[Errand, Future[str | None]] = {}
@@ -66,10 +73,31 @@ class Bringer:
                     self._threads -= 1
                     return
                 errand, work, future = self._queue.popleft()
-            why = _done(work)
+            why, is_silent = self._done(work)
             with self._lock:
                 del self._under_way[errand]
-            future.set_result(why)
+                behind = self._behind(errand) if is_silent else []
+            for each in (future, *behind):
+                each.set_result(why)
+
+    def _done(self, work: Work) -> tuple[str | None, bool]:
+        """Why it could not be brought, and whether its provider was silent for long."""
+        begun = self._seconds()
+        try:
+            return work(), False
+        except SpawnError as error:
+            return str(error), isinstance(error, ProviderUnavailable) and self._seconds() - begun >= _SILENT_S
+        except Exception as bug:
+            _log.exception("something could not be brought")
+            return f"something unexpected went wrong ({type(bug).__name__}: {bug}); see `spawn engine logs`", False
+
+    def _behind(self, silent: Errand) -> list[Future[str | None]]:
+        """Take out of the queue what nobody would answer either: the errands of the same array."""
+        left = [entry for entry in self._queue if entry[0].attempt.key == silent.attempt.key]
+        self._queue = deque(entry for entry in self._queue if entry[0].attempt.key != silent.attempt.key)
+        for errand, _, _ in left:
+            del self._under_way[errand]
+        return [future for _, _, future in left]
 
     # --- what need not be asked for again -----------------------------------------------------------------------------
 
@@ -85,13 +113,3 @@ class Bringer:
         if len(self._brought) >= _MOST_REMEMBERED:
             self._brought.clear()
         self._brought[errand] = None if whole else at
-
-
-def _done(work: Work) -> str | None:
-    try:
-        return work()
-    except SpawnError as error:
-        return str(error)
-    except Exception as bug:
-        _log.exception("something could not be brought")
-        return f"something unexpected went wrong ({type(bug).__name__}: {bug}); see `spawn engine logs`"

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any, Final
 
 from spawn.api.native.planning import price_object
@@ -14,7 +15,7 @@ from spawn.domain.errors import UsageError
 from spawn.domain.fleets import DEFAULT_TYPE, Fleet, Life, Market
 from spawn.domain.ids import AttemptId
 from spawn.domain.instances import OnComplete
-from spawn.domain.instants import Instant, iso
+from spawn.domain.instants import Instant, iso, later
 from spawn.domain.jobs import Job
 from spawn.domain.queues import EC2, LOCAL
 from spawn.domain.spending import Prospect, Spent, by_day, by_position, by_type, outlook, total
@@ -30,6 +31,9 @@ WAYS: Final = ("index", "day", "type")
 
 _BLOCK: Final = 10_000
 """Children whose attempts are read at a time."""
+
+_LATELY: Final = timedelta(minutes=2)
+"""EC2 is asked every half minute at least how instances stand that live: after this time it does not answer."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,19 +90,22 @@ class Costs:
 
     def _notes(self, job: Job, lives: Sequence[Life]) -> list[str]:
         if job.fleet is not None:
-            return self._uncounted(job, {life.instance_id for life in lives})
+            return [*self._uncounted(job, {life.instance_id for life in lives}), *_not_heard_of(lives, self.clock.now())]
         wanted = _type_wanted(job)
         known = self.prices.of_type(wanted)
         what = "what ran on this machine cost nothing: shown is what it would have cost on EC2, with an instance for every attempt, ended with it"
         return [what] if known is not None else [what, f"the table of prices does not have {wanted}: {DEFAULT_TYPE} stands for it"]
 
     def _uncounted(self, job: Job, counted: Collection[str]) -> list[str]:
-        """What is said of instances that had ended before this machine took the array over."""
+        """What is said of instances that had ended before this machine took the array over, or were launched by another one and never met here."""
         ran = {row["instance_id"] for row in self.records.read("attempts_of", {"key": int(job.key, 16), "low": 0, "high": job.size - 1})}
-        if not (count := len(ran - {None} - set(counted))):
+        known = 0 if self.fleets is None else sum(self.fleets.states(job.key).values())
+        count = max(len(ran - {None} - set(counted)), known - len(counted))
+        if count < 1:
             return []
-        what = "1 instance that had" if count == 1 else f"{count} instances that had"
-        return [f"not counted: {what} ended before the array was adopted here; where it was launched `spawn cost` knows them"]
+        what, they, them = ("1 instance whose life was", "it", "it") if count == 1 else (f"{count} instances whose lives were", "they", "them")
+        were = "was" if count == 1 else "were"
+        return [f"not counted: {what} not seen here: {they} ended before the array was adopted, or {were} launched elsewhere, where `spawn cost` knows {them}"]
 
     def _lives(self, row: JobRow) -> Iterator[Life]:
         if row.job.fleet is None:
@@ -204,12 +211,22 @@ def _spent(spent: Spent) -> Json:
     }
 
 
+def _not_heard_of(lives: Sequence[Life], now: Instant) -> list[str]:
+    """What is said of instances that EC2 has not been heard about lately, and that may cost more than is counted."""
+    since = [life.known_to for life in lives if life.ended is None and life.known_to is not None and later(life.known_to, _LATELY) < now]
+    if not since:
+        return []
+    what, how = ("1 instance costs", "it stands") if len(since) == 1 else (f"{len(since)} instances cost", "they stand")
+    return [f"not counted: what {what} since {iso(min(since))}, when EC2 last said how {how}; the engine goes on asking"]
+
+
 def _prices(lives: Sequence[Life]) -> list[Json]:
-    """What instances were paid at, and how many at each price."""
+    """What instances were paid at, and how many at each price; prices are averages of the spot market's, so those that look the same are one."""
     paid: dict[tuple[str, str, str, Price], set[str]] = {}
     for life in lives:
         if not life.stopped:
-            paid.setdefault((life.type, life.market.value, life.region, life.usd_per_hour), set()).add(life.instance_id)
+            price = replace(life.usd_per_hour, usd=round(life.usd_per_hour.usd, 6))
+            paid.setdefault((life.type, life.market.value, life.region, price), set()).add(life.instance_id)
     ordered = sorted(paid.items(), key=lambda entry: (entry[0][:3], entry[0][3].usd, entry[0][3].as_of))
     return [
         {"type": kind, "market": market, "region": region, "instances": len(those)} | price_object(price) for (kind, market, region, price), those in ordered

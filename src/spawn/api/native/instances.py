@@ -40,6 +40,10 @@ class Instances:
         """The latest instance of each child, as last seen; nothing for a job on this machine."""
         return {} if self.fleets is None or job.fleet is None else self.fleets.instances(job.key, positions)
 
+    def states(self, job: Job) -> dict[str, int]:
+        """How many instances of an array on EC2 are in each state, as last seen, whether a child stands on them or not."""
+        return {} if self.fleets is None else {state.value: count for state, count in self.fleets.states(job.key).items()}
+
     def known(self, ref: str, verb: str, instead: str) -> tuple[JobRow, Fleets]:
         """The array and its provider; Conflict for one on this machine, where nothing is `verb`: `instead` says what there is."""
         row = References(self.records).job(ref)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -22,7 +21,6 @@ from spawn.engine.records import JobRow
 
 _NAMES: Final = [status.name for status in Status]
 _WORD: Final[dict[InstanceState, str]] = {state: state.value for state in InstanceState}
-_GONE: Final = (InstanceState.SHUTTING_DOWN, InstanceState.TERMINATED)
 _BLOCK: Final = 2000
 """Children read and written at a time, so that a million of them take no more room than these."""
 
@@ -158,39 +156,6 @@ class MemberReader:
             return InstanceState.RUNNING if status is Status.RUNNING else InstanceState.PENDING
         ending = status in UNDER_WAY and row["reason"] is not None and facts.state is InstanceState.RUNNING
         return InstanceState.SHUTTING_DOWN if ending else facts.state
-
-    def states(self) -> dict[str, int]:
-        """How many members of a job on EC2 have an instance in each state, without those that none are in."""
-        counts: dict[str, int] = {}
-        unmoved = self._job.size
-        for row in self._records.read("members", {"key": self._number, "low": 0, "high": self._job.size - 1}):
-            status = Status(row["status"])
-            facts = facts_of(self._facts.get(row["position"]), status, AttemptId(self._job.key, row["position"], row["attempt"]))
-            state = self._state_on_ec2(row, status, facts).value
-            counts[state] = counts.get(state, 0) + 1
-            unmoved -= 1
-        if unmoved:
-            state = self._state(self._row.base)
-            counts[state] = counts.get(state, 0) + unmoved
-        return counts
-
-    def shared_states(self, instances: int) -> dict[str, int]:
-        """How many instances are in each state, of a job that asked for so many to be shared by its children; those that are still to come are pending."""
-        found: dict[str, InstanceState] = {}
-        waiting = 0 if self._row.base in SETTLED else self._job.size
-        for row in self._records.read("members", {"key": self._number, "low": 0, "high": self._job.size - 1}):
-            status = Status(row["status"])
-            waiting -= self._row.base not in SETTLED
-            facts = facts_of(self._facts.get(row["position"]), status, AttemptId(self._job.key, row["position"], row["attempt"]))
-            name = facts.instance_id if facts is not None else None if status in NOT_STARTED else row["instance_id"]
-            if name is not None:
-                found[name] = facts.state if facts is not None else self._state_on_ec2(row, status, None)
-            elif status not in SETTLED:
-                waiting += 1
-        counts = Counter(state.value for state in found.values())
-        alive = sum(state not in _GONE for state in found.values())
-        counts[InstanceState.PENDING.value] += max(0, min(waiting, instances - alive))
-        return {state: count for state, count in counts.items() if count}
 
 
 def facts_of(facts: InstanceFacts | None, status: Status, attempt: AttemptId) -> InstanceFacts | None:

@@ -13,6 +13,7 @@ from spawn.domain.hindrances import Because, Hindrance
 from spawn.domain.ids import AttemptId
 from spawn.domain.instants import Instant, iso, later
 from spawn.domain.jobs import Job
+from spawn.domain.outcomes import EXITED
 from spawn.domain.states import UNDER_WAY, InstanceState, Status
 from spawn.engine.ports import Records
 
@@ -23,6 +24,9 @@ CHECKS_IN_WITHIN: Final = timedelta(minutes=5)
 
 SPEAKS_WITHIN: Final = timedelta(minutes=6)
 """An instance says every two minutes that it is alive."""
+
+_LOSSES: Final = 5
+"""Losses that differ from one another and are each told."""
 
 HeldUp = Mapping[Hindrance, int]
 """Why children have not begun, as their provider says it, and how many."""
@@ -70,6 +74,22 @@ def remarks(job: Job, under_way: Mapping[int, tuple[Status, int]], facts: Mappin
     return held + _of_instances(job, groups)
 
 
+def on_the_bill(held_up: HeldUp) -> list[Json]:
+    """Which instances go on costing that should have ended, also when their array has settled."""
+    return [_reason(None, count, why) for why, count in held_up.items() if why.because is Because.BILLED]
+
+
+def unkept(records: Records, job: Job) -> list[Json]:
+    """What of children that succeeded could not be kept: the most common losses one by one, the others together."""
+    groups: dict[str, list[int]] = {}
+    for position, said in records.read("incomplete", {"key": int(job.key, 16), "ended": EXITED}):
+        groups.setdefault(said.removeprefix(f"{EXITED}; "), []).append(position)
+    ranked = sorted(groups.items(), key=lambda group: -len(group[1]))
+    if left := sorted(position for _, positions in ranked[_LOSSES:] for position in positions):
+        ranked[_LOSSES:] = [(f"not all that they left could be kept: `spawn list --array {job.id} -o wide` says what", left)]
+    return [_reason(indexes_of(job, positions), len(positions), Hindrance(Because.UNKEPT, said)) for said, positions in ranked]
+
+
 def never_checked_in() -> str:
     """Said of instances whose agent did not start."""
     return "never checked in: its agent has not started (`spawn connect` shows the instance), and it ends at its TTL"
@@ -77,7 +97,7 @@ def never_checked_in() -> str:
 
 def starting_groups(job: Job, starting: Mapping[int, int], facts: Mapping[int, InstanceFacts], held_up: HeldUp, now: Instant) -> list[Json]:
     """Why children that were handed to EC2 (their attempt by position) have not begun: what launches wait for, or how far their instances are."""
-    held_up = _about_launches(held_up)
+    held_up = {why: count for why, count in _about_launches(held_up).items() if why.because is not Because.BILLED}
     groups: dict[str, list[int]] = {}
     waiting: list[int] = []
     for position, number in sorted(starting.items()):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future
 from functools import partial
-from typing import Any, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
+from urllib.parse import quote
 
 import anyio
 import msgspec
@@ -15,23 +17,29 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from spawn.api.native.members import Wanted
 from spawn.api.native.service import Service
 from spawn.api.native.shapes import Asked, Documents, Limit, Stop
 from spawn.api.native.uploads import LONGEST_S
 from spawn.domain.errors import Conflict, NotFound, SpawnError, Unavailable, UsageError
-from spawn.engine.fleets import LOOK_S
+from spawn.domain.instants import iso
+from spawn.engine.fleets import LOOK_S, Unended
 from spawn.engine.submission import Submission
 
 _log = logging.getLogger(__name__)
 _ENCODER = msgspec.json.Encoder()
 _LOOK_EVERY_S = 0.03
 _LONGEST_WAIT_S = 60.0
+_HEARTBEAT_S = 1.0
 _STATUS = {NotFound.code: 404, Conflict.code: 409, Unavailable.code: 503, SpawnError.code: 500}
 
 T = TypeVar("T")
+
+
+TROUBLE: Final = b"x-engine-trouble"
+"""The header by which any answer says why the engine can record nothing (docs/api.md)."""
 
 
 class Host(Protocol):
@@ -40,8 +48,8 @@ class Host(Protocol):
     def describe(self) -> dict[str, Any]:
         """The Engine of docs/api.md."""
 
-    def stop(self, terminate: bool) -> None:
-        """End after the answer; True: with all that runs. Again: nothing."""
+    def stop(self, terminate: bool) -> Future[Unended]:
+        """Begin to end; True: with all that runs. What EC2 has not confirmed by then. Again: the same."""
 
     def is_stopping(self) -> bool:
         """Whether it is about to end: whoever waits is answered now."""
@@ -72,15 +80,27 @@ def native_routes(service: Service, host: Host) -> list[Route]:
     ]
 
 
-def native_app(routes: list[Route], *, seen: Callable[[], None]) -> ASGIApp:
-    """The application that answers on the socket; `seen` is called for every request."""
+def native_app(routes: list[Route], *, seen: Callable[[], None], trouble: Callable[[], str | None] = lambda: None) -> ASGIApp:
+    """The application that answers on the socket; `seen` is called for every request, and every answer carries what `trouble` says, if anything."""
     app = Starlette(routes=routes, exception_handlers={SpawnError: _refuse, Exception: _break, 404: _unknown, 405: _unknown})
 
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         seen()
-        await app(scope, receive, send)
+        why = trouble()
+        await app(scope, receive, send if why is None else _carrying(send, why))
 
     return application
+
+
+def _carrying(send: Send, why: str) -> Send:
+    header = (TROUBLE, quote(why, safe=" /:;,.`'()").encode())
+
+    async def carry(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            message = {**message, "headers": [*message.get("headers", ()), header]}
+        await send(message)
+
+    return carry
 
 
 def json_response(value: object, status: int = 200) -> Response:
@@ -118,8 +138,8 @@ class _Handlers:
 
     async def stop_engine(self, request: Request) -> Response:
         asked = await read_body(request, Stop)
-        self._host.stop(asked.terminate)
-        return json_response({})
+        ending = self._host.stop(asked.terminate)
+        return StreamingResponse(_until_ended(ending), media_type="application/json") if asked.terminate else json_response({})
 
     async def submit(self, request: Request) -> Response:
         submission = await read_body(request, Submission)
@@ -212,6 +232,20 @@ class _Handlers:
 
     async def session(self, request: Request) -> Response:
         return json_response(await run_in_threadpool(self._service.session, _ref(request)))
+
+
+async def _until_ended(ending: Future[Unended]) -> AsyncIterator[bytes]:
+    """A JSON document that is preceded by a blank a second: who waits for it can tell an engine that waits from one that hangs."""
+    said = time.monotonic()
+    yield b" "
+    while not ending.done():
+        await anyio.sleep(_LOOK_EVERY_S)
+        if time.monotonic() - said >= _HEARTBEAT_S:
+            said = time.monotonic()
+            yield b" "
+    left = ending.result()
+    ends = [{"id": one, "ends_at": None if end is None else iso(end)} for one, end in left.instances.items()]
+    yield _ENCODER.encode({"unended": ends, "launching": left.launching})
 
 
 def _lines(blocks: Iterator[Sequence[object]]) -> Iterator[bytes]:

@@ -16,7 +16,7 @@ from spawn.api.native.instances import Instances
 from spawn.api.native.members import AttemptReader, MemberReader, Wanted
 from spawn.api.native.planning import Planning, check_provider, resolved_dependencies
 from spawn.api.native.references import References
-from spawn.api.native.remarks import HeldUp, remarks, starting_groups, statuses_of
+from spawn.api.native.remarks import HeldUp, on_the_bill, remarks, starting_groups, statuses_of, unkept
 from spawn.api.native.shapes import SCHEMA_VERSION, Documents, Member
 from spawn.api.native.uploads import EXAMPLES_S, Uploads
 from spawn.api.native.waiting import waiting_reasons
@@ -119,15 +119,13 @@ class Service:
         array = arrays.array_object(row, records=self.records, directory=directory, now=now, notes=notes)
         if row.job.fleet is None:
             return array
-        shared = row.job.fleet.options.instances
-        if row.status in SETTLED and shared is None:
-            return array
-        facts = self.instances.facts(row.job)
-        reader = MemberReader(self.records, row, now=now, facts=facts)
-        array["instances"] = reader.states() if shared is None else reader.shared_states(shared)
+        array["instances"] = self.instances.states(row.job)
+        held_up = self._held_up(row.job)
         if row.status in SETTLED:
-            return array
-        array["remarks"] = remarks(row.job, statuses_of(self.records, row.job), facts, self._held_up(row.job), now)
+            found = on_the_bill(held_up)
+        else:
+            found = remarks(row.job, statuses_of(self.records, row.job), self.instances.facts(row.job), held_up, now)
+        array["remarks"] = found + unkept(self.records, row.job)
         return array
 
     def _held_up(self, job: Job) -> HeldUp:

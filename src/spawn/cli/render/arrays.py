@@ -117,16 +117,16 @@ def _instances(array: Array, *, colour: bool) -> str:
     """`Instances: 5 running  3 terminated`, with what they are."""
     assert isinstance(array.fleet, FleetPlace)
     counted = "  ".join(f"{count} {paint_status(state, on=colour)}" for state, count in array.instances.items() if count)
-    return f"Instances: {counted}  ({'/'.join(array.fleet.instance_types)} {array.fleet.market} in {', '.join(array.fleet.regions)})"
+    return f"Instances: {counted or 'none'}  ({'/'.join(array.fleet.instance_types)} {array.fleet.market} in {', '.join(array.fleet.regions)})"
 
 
 def progress(array: Array, *, colour: bool) -> str:
     """`[#####.....] 50/100 (50%)  12.3/s  4s left`, on one line."""
     good, bad = array.counts.get("SUCCEEDED", 0), array.counts.get("FAILED", 0)
     size = max(1, array.size)
-    green = good * _BAR // size
+    filled = (good + bad) * _BAR // size
     red = max(1, bad * _BAR // size) if bad else 0
-    green = min(green, _BAR - red)
+    green = max(0, filled - red)
     bar = paint("█" * green, "green", on=colour) + paint("█" * red, "red", on=colour) + "░" * (_BAR - green - red)
     parts = [f"[{bar}] {array.done}/{array.size} ({array.done * 100 // size}%)"]
     if bad:

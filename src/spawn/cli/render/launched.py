@@ -38,6 +38,11 @@ def is_for_people(output: data.Output) -> bool:
     return output.format == "table" and not output.quiet and is_terminal(sys.stdout)
 
 
+def wants_children(output: data.Output) -> bool:
+    """Whether the output names the children one by one."""
+    return not output.quiet and output.format in ("json", "jsonl", "yaml")
+
+
 def begin(submission: Submission) -> None:
     """What is asked for, before it happens."""
     from spawn.domain.durations import format_duration
@@ -81,10 +86,7 @@ def finish(array: Launched, first: Sequence[Member], *, dry_run: bool) -> None:
 
 def finish_on_ec2(array: Launched, first: Sequence[Member], state: Progress) -> None:
     """The same, of what there is by now; a launch that goes on is told as one."""
-    known = [member for member in first if member.instance_id]
-    if known:
-        data.line("\nInstances:")
-        _members(array, known, "launching")
+    instances(array, first)
     if state.is_complete:
         _launched(array)
     else:
@@ -94,6 +96,14 @@ def finish_on_ec2(array: Launched, first: Sequence[Member], state: Progress) -> 
         data.line("")
     _how_to_follow(array, state.wanted)
     data.flush()
+
+
+def instances(array: Array, first: Sequence[Member]) -> None:
+    """The first of the instances that there are."""
+    known = [member for member in first if member.instance_id]
+    if known:
+        data.line("\nInstances:")
+        _members(array, known, "launching")
 
 
 def _instances(count: int) -> str:

@@ -51,18 +51,29 @@ def can_ask() -> bool:
 
 
 def ask(question: str) -> str | None:
-    """What is typed on the terminal, without blanks around it; None when there is nobody to ask."""
+    """What is typed on the terminal, without blanks around it; None when there is nobody to ask. EOFError when the input ends instead."""
     if not can_ask():
         return None
-    sys.stderr.write(f"{printable(question)} ")
-    sys.stderr.flush()
-    return sys.stdin.readline().strip()
+    typed = _typed(f"{printable(question)} ")
+    if typed is None:
+        raise EOFError
+    return typed
 
 
 def confirm(question: str) -> bool | None:
-    """Ask on the terminal. None when there is nobody to ask; False for anything but yes."""
+    """Ask on the terminal. None when there is nobody to ask; False for anything but yes, the end of the input too."""
     if not can_ask():
         return None
-    sys.stderr.write(f"{printable(question)} [y/N] ")
+    typed = _typed(f"{printable(question)} [y/N] ")
+    return typed is not None and typed.lower() in ("y", "yes")
+
+
+def _typed(question: str) -> str | None:
+    """The line that is typed; None when the input ends before the line does."""
+    sys.stderr.write(question)
     sys.stderr.flush()
-    return sys.stdin.readline().strip().lower() in ("y", "yes")
+    line = sys.stdin.readline()
+    if line.endswith("\n"):
+        return line.strip()
+    say("")
+    return None

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Final
+from typing import Final
 
 from spawn.domain.children import ChildRecord, UnderWay
-from spawn.domain.errors import NotFound, SpawnError
+from spawn.domain.errors import NotFound
 from spawn.domain.ids import AttemptId, JobId
 from spawn.domain.instances import OnComplete, deadline
 from spawn.domain.instants import Instant, from_seconds, later
@@ -20,13 +20,12 @@ from spawn.engine.attempts import outcome_of
 from spawn.engine.fleets import Found
 from spawn.engine.news import Ended, EndKind, Usage
 from spawn.engine.records import AttemptRecord
-from spawn.providers.ec2.asking import pages
 from spawn.providers.ec2.clients import Clients
 from spawn.providers.ec2.launches import Launches
 from spawn.providers.ec2.orders import Afoot
+from spawn.providers.ec2.seen import Seen, array_instances
 from spawn.providers.ec2.storage import bucket_name, bucket_region
 from spawn.providers.ec2.surveying import Ending, Heard, Survey, Traces, read_job, survey
-from spawn.providers.ec2.tags import KEY
 
 _SLACK: Final = timedelta(minutes=10)
 """An instance that EC2 cannot be asked about counts as gone so long after the end that its agent confirmed."""
@@ -37,35 +36,13 @@ _GONE: Final = "its instance was gone, and had left no record, when the array wa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Seen:
-    """An instance of the array as EC2 describes it."""
-
-    region: str
-    facts: Mapping[str, Any]  #: of DescribeInstances
-
-    @property
-    def state(self) -> InstanceState:
-        """Its state, in EC2's words."""
-        return InstanceState(self.facts["State"]["Name"])
-
-    @property
-    def id(self) -> str:
-        """Its name."""
-        return str(self.facts["InstanceId"])
-
-    @property
-    def launched_at(self) -> Instant:
-        """When it was launched, or last started."""
-        return from_seconds(self.facts["LaunchTime"].timestamp())
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Taken:
     """An array as it was found, and what a provider has to follow of it from now on."""
 
     found: Found
     under_way: Mapping[AttemptId, str | None]  #: the instance of each; None: any of those that take from the array's queue
     instances: tuple[Seen, ...]
+    ended: tuple[str, ...]  #: instances of which EC2 was asked and that do not live
     heard: Mapping[str, Heard]
 
     @property
@@ -73,7 +50,7 @@ class Taken:
         """What a provider follows from now on: instances that have not ended, and what has begun or waits for one of them."""
         attempts = tuple((attempt.position, attempt.attempt, instance) for attempt, instance in self.under_way.items())
         instances = tuple((seen.id, seen.region, seen.launched_at) for seen in self.instances if seen.state is not InstanceState.TERMINATED)
-        return Afoot(job=self.found.job, max_concurrent=self.found.max_concurrent, attempts=attempts, instances=instances)
+        return Afoot(job=self.found.job, max_concurrent=self.found.max_concurrent, attempts=attempts, instances=instances, ended=self.ended)
 
 
 def read_array(clients: Clients, array: JobId, *, bucket: str | None, at: Instant) -> Taken:
@@ -89,28 +66,11 @@ def read_array(clients: Clients, array: JobId, *, bucket: str | None, at: Instan
     s3 = clients.client("s3", region)
     read = read_job(s3, where, array)
     job = read.job
-    before, asked_before = _instances(clients, job)
+    before, asked_before = array_instances(clients, job)
     left = survey(s3, where, job)
-    after, asked_after = _instances(clients, job)
+    after, asked_after = array_instances(clients, job)
     # gone before the bucket was read: what has no record then never will; what ended since may have left one since
     return _Reading(left, after | before, asked_before and asked_after, Launches(clients, job), at).taken(read.max_concurrent)
-
-
-def _instances(clients: Clients, job: Job) -> tuple[dict[str, Seen], bool]:
-    """The array's instances that EC2 knows, and whether it could be asked in all of the array's regions."""
-    assert job.fleet is not None
-    found: dict[str, Seen] = {}
-    asked = True
-    for region in dict.fromkeys(offer.region for offer in job.fleet.offers):
-        filters = [{"Name": f"tag:{KEY}", "Values": [job.key]}]
-        try:
-            for page in pages(clients.client("ec2", region).describe_instances, action=f"look for instances of {job.id} in {region}", Filters=filters):
-                for reservation in page["Reservations"]:
-                    for facts in reservation["Instances"]:
-                        found[facts["InstanceId"]] = Seen(region=region, facts=facts)
-        except SpawnError:
-            asked = False
-    return found, asked
 
 
 class _Reading:
@@ -136,7 +96,12 @@ class _Reading:
         for attempt_id, instance in self._handed_over():
             self._take_unclaimed(attempt_id, instance)
         found = Found(job=self._job, max_concurrent=max_concurrent, children=dict(sorted(self._children.items())), attempts=tuple(self._ended))
-        return Taken(found=found, under_way=self._under_way, instances=tuple(self._instances.values()), heard=self._survey.heard)
+        instances = tuple(self._instances.values())
+        return Taken(found=found, under_way=self._under_way, instances=instances, ended=tuple(self._gone()), heard=self._survey.heard)
+
+    def _gone(self) -> list[str]:
+        named = {attempt.instance_id for attempt in self._ended} | self._instances.keys()
+        return sorted(one for one in named if one and self._state(one) is InstanceState.TERMINATED)
 
     def _position_of(self, index: int) -> int | None:
         indexes = self._job.indexes

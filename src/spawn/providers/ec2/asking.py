@@ -21,6 +21,9 @@ TRIES: Final = 6
 
 _FIRST_S: Final = 0.25
 _LONGEST_S: Final = 8.0
+_SILENT_S: Final = 45.0
+"""Somebody waits: who was answered nothing for so long is not asked again."""
+
 _AGAIN: Final = frozenset({Kind.THROTTLED, Kind.UNCLEAR})
 _TRIES: ContextVar[int] = ContextVar("tries", default=TRIES)
 
@@ -35,17 +38,24 @@ def asking_once() -> Iterator[None]:
         _TRIES.reset(before)
 
 
-def patiently(call: Callable[[], T], *, action: str, pause: Callable[[float], None] = time.sleep, tries: int | None = None) -> T:
-    """What a call answers; asked again after 0.25, 0.5, 1, … s (with jitter, at most 8) when it was throttled or got no answer.
+def patiently(
+    call: Callable[[], T],
+    *,
+    action: str,
+    pause: Callable[[float], None] = time.sleep,
+    tries: int | None = None,
+    now: Callable[[], float] = time.monotonic,
+) -> T:
+    """What a call answers; asked again after 0.25, 0.5, 1, … s (with jitter, at most 8) when it was throttled or got no answer, for 45 s.
 
     Only for calls that may be made twice. Raises what `translate` makes of the last refusal; `action` completes "cannot …".
     """
-    most = tries or _TRIES.get()
+    most, until = tries or _TRIES.get(), now() + _SILENT_S
     for tried in range(1, most + 1):
         try:
             return call()
         except (BotoCoreError, ClientError) as error:
-            if tried == most or classify(error) not in _AGAIN:
+            if tried == most or classify(error) not in _AGAIN or now() >= until:
                 raise translate(error, action=action) from error
         pause(min(_LONGEST_S, _FIRST_S * 2 ** (tried - 1)) * random.uniform(0.5, 1.0))
     raise AssertionError("the last try either answers or raises")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -41,7 +42,9 @@ class Clients:
     They ask once: whoever calls decides what is asked again, and when. A request gets 5 s to connect and 30 s for each part of an answer.
     """
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, *, on_made: Callable[[Any], None] | None = None) -> None:
+        """`on_made` is called with each client when it is made."""
+        self._on_made = on_made
         self._guard = threading.Lock()
         self._session = AccessSession(access)
         self._clients: dict[tuple[str, str], Any] = {}
@@ -116,6 +119,8 @@ class Clients:
             made = self._session.create_client(service, region_name=region, config=config)
             if service == "s3":
                 made.meta.events.register("provide-client-params.s3", _expect_owner)
+            if self._on_made is not None:
+                self._on_made(made)
             return made
         except BotoCoreError as error:
             raise translate(error, action=f"reach {service} in {region}") from error

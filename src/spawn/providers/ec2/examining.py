@@ -20,6 +20,7 @@ from spawn.domain.fleets import ACCESS, Market
 from spawn.domain.instants import from_seconds
 from spawn.providers.ec2.agent_archive import agent_archive
 from spawn.providers.ec2.clients import Clients, code_of, translate
+from spawn.providers.ec2.planning_rights import check_rights
 from spawn.providers.ec2.quotas import quota_code, vcpu_quota
 from spawn.providers.ec2.storage import bucket_name, bucket_region
 from spawn.providers.ec2.sweeping import sweep
@@ -61,7 +62,7 @@ def _account(clients: Clients) -> tuple[str, str]:
 
 
 def _rights(clients: Clients) -> tuple[str, str]:
-    """What EC2 says that it would do. It looks at rights before it looks at anything else."""
+    """What EC2 says that it would do, which looks at rights before it looks at anything else, and what IAM says of those that EC2 does not know."""
     ec2 = clients.client("ec2")
     tags = [{"ResourceType": "instance", "Tags": [{"Key": ARRAY, "Value": "doctor"}]}]
     calls: dict[str, Callable[[], object]] = {
@@ -75,6 +76,7 @@ def _rights(clients: Clients) -> tuple[str, str]:
     denied = [action for action, call in calls.items() if _is_denied(action, call)]
     if denied:
         return "warn", f"not allowed: {', '.join(denied)}; docs/ec2.md has a policy that allows what spawn needs"
+    check_rights(clients, attaches=False)
     return "ok", f"{', '.join(calls)} are allowed"
 
 

@@ -96,6 +96,8 @@ _USER = re.compile(r"User: (\S+)")
 _WHY = re.compile(r"(?:because|with an) (.*?)(?:\.? Encoded|\.?$)")
 _PAGE = re.compile(r"<!doctype html|<html|<head|<body|<title", re.IGNORECASE)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE)
+_ADVICE = re.compile(r"(?:: |, and )try again(?: in a minute)?$")
+_QUERY = re.compile(r"(https?://[^\s\"'?]+)\?[^\s\"']*")
 _ENCODED = re.compile(r"Encoded authorization failure message: (\S+)")
 
 
@@ -154,9 +156,14 @@ def translate(error: BaseException, *, action: str) -> SpawnError:
     return found
 
 
+def said_by_engine(sentence: str) -> str:
+    """What `translate` says, for those who need not do it again themselves."""
+    return _ADVICE.sub("; the engine tries again", sentence)
+
+
 def _of_silence(error: BaseException, action: str) -> SpawnError:
     """No service answered: there was nothing to ask with, or nobody to ask."""
-    problem = str(error).strip().rstrip(".")
+    problem = _QUERY.sub(r"\1", str(error).strip().rstrip("."))
     if isinstance(error, boto.NoCredentialsError):
         return ConfigurationError(f"cannot {action}: no AWS credentials were found: {_HOW}")
     if isinstance(error, boto.PartialCredentialsError):

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from spawn.domain.errors import SpawnError
+from spawn.domain.errors import ProviderUnavailable, SpawnError
 from spawn.domain.jobs import Job
 from spawn.engine.ports import AttemptFiles
 from spawn.providers.ec2.asking import pages, read_object
@@ -90,6 +90,7 @@ class Fetcher:
         """Bring the outputs of these (position, attempt) to their directories here; by position, why where not all of it could be.
 
         Passed over is what is here with the size and time that it has in the bucket. A file is whole or absent; what was cut off is gone on with.
+        ProviderUnavailable when AWS does not say what there is.
         """
         failed: dict[int, str] = {}
         with ThreadPoolExecutor(_AT_ONCE, thread_name_prefix="outputs") as pool:
@@ -119,13 +120,15 @@ class Fetcher:
         found: list[Download] = []
         problem: str | None = None
         try:
-            for page in pages(self._s3(job).list_objects_v2, action=f"list the outputs of {job.child_id(place[0])}", Bucket=_bucket(job), Prefix=prefix):
+            for page in pages(self._s3(job).list_objects_v2, action=f"list the outputs of {job.id}", Bucket=_bucket(job), Prefix=prefix):
                 for entry in page.get("Contents", ()):
                     target = local_path(root, entry["Key"][len(prefix) :])
                     if target is None:
                         problem = f"s3://{_bucket(job)}/{entry['Key']!a} has a name that no file below {root} can have: it was left there"
                     elif target != root:
                         found.append(Download.of(entry, target=target, root=root, parts=_parts_directory(root)))
+        except ProviderUnavailable:
+            raise
         except SpawnError as error:
             problem = str(error)
         return [download for download in found if not download.is_here()], problem

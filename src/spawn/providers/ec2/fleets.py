@@ -17,6 +17,7 @@ from spawn.domain.fleets import InstanceFacts, Life, Plan
 from spawn.domain.ids import ArrayKey, JobId
 from spawn.domain.instants import Instant
 from spawn.domain.jobs import Job
+from spawn.domain.states import InstanceState
 from spawn.engine.fleets import LOOK_S, Access, Found, Renewed, Sweep, Wish
 from spawn.engine.ports import AttemptFiles, Clock
 from spawn.providers.ec2.provider import Ec2Provider
@@ -70,6 +71,10 @@ class Ec2Fleets:
         return Renewed(account=account, arrays=tuple(self._provider.renew(account, access)))
 
     # --- what has been seen -------------------------------------------------------------------------------------------
+
+    def states(self, key: ArrayKey) -> Mapping[InstanceState, int]:
+        """How many instances of an array are in each state, as last seen; asks nobody."""
+        return self._provider.reader.states(key)
 
     def lives(self, key: ArrayKey) -> Sequence[Life]:
         """The lives of all instances of an array so far; asks nobody."""

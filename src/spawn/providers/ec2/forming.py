@@ -14,10 +14,10 @@ from spawn.providers.ec2.ledger import BEGUN, FREE, LAUNCHING, QUEUED, WANTED
 from spawn.providers.ec2.offers import Choice, Nothing, choose, load_of
 from spawn.providers.ec2.requests import Members, launch_document, run_parameters, token_of
 from spawn.providers.ec2.turn import FAILURES, Array, Refusal, Turn
-from spawn.providers.ec2.userdata import Fetched, document, embedded_or_none, staged
+from spawn.providers.ec2.userdata import Fetched, Staged, document, embedded_or_none, staged
 
-URLS_LAST_S: Final = 3600
-"""How long the URLs in user data can be used, which is by whoever reads it; with credentials that expire sooner, so long."""
+_URL_LASTS_S: Final = 3600
+"""How long the agent's URL in user data can be used; with credentials that expire sooner, so long."""
 
 _LAUNCH = "INSERT INTO launch (token, key, number, region, offer, market, count, members, request, state, asked, made_at) VALUES (?,?,?,?,?,?,?,?,?,'open',0,?)"
 
@@ -107,18 +107,20 @@ def _user_data(turn: Turn, array: Array, choice: Choice, token: str, members: Me
     endpoints = {service: clients.endpoint(service) for service in ("s3", "sqs", "ec2")}
     launch = launch_document(array, choice.market, token, members, endpoints)
     ttl_s: float | None = launch["ttl_s"]
-    archive = agent_archive()
-    agent = Fetched(url=_presigned(turn, array, archive.key), sha256=archive.sha256)
-    # who can look at an instance can read its user data for as long as it is there, and fetch what is staged only while the URL is good
+    agent = _agent(turn, array)
+    # who may look at an instance can read its user data, for as long as it is there
     embedded = None if launch["spec"]["environment"] else embedded_or_none(launch, agent, ttl_s)
     if embedded is not None:
         return embedded
-    content, key = document(launch), f"{array.prefix}launch/{token}.json"
-    turn.s3(array).put_object(Bucket=array.fleet.bucket, Key=key, Body=content, ContentType="application/json")
-    return staged(Fetched(url=_presigned(turn, array, key), sha256=hashlib.sha256(content).hexdigest()), agent, ttl_s)
+    fleet, content, key = array.fleet, document(launch), f"{array.prefix}launch/{token}.json"
+    turn.s3(array).put_object(Bucket=fleet.bucket, Key=key, Body=content, ContentType="application/json")
+    place = Staged(bucket=fleet.bucket, region=fleet.bucket_region, key=key, sha256=hashlib.sha256(content).hexdigest(), endpoint=endpoints["s3"])
+    return staged(place, agent, ttl_s)
 
 
-def _presigned(turn: Turn, array: Array, key: str) -> str:
-    asked: Any = {"Bucket": array.fleet.bucket, "Key": key}
-    url: str = turn.s3(array).generate_presigned_url("get_object", Params=asked, ExpiresIn=URLS_LAST_S)
-    return url
+def _agent(turn: Turn, array: Array) -> Fetched:
+    """The agent, as an instance fetches it before it can sign anything."""
+    archive = agent_archive()
+    asked: Any = {"Bucket": array.fleet.bucket, "Key": archive.key}
+    url: str = turn.s3(array).generate_presigned_url("get_object", Params=asked, ExpiresIn=_URL_LASTS_S)
+    return Fetched(url=url, sha256=archive.sha256)

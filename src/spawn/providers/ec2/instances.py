@@ -16,7 +16,7 @@ from spawn.engine.news import InstanceChanged, Launched
 from spawn.providers.ec2.ledger import LAUNCHED, LAUNCHING, TOLD_LAUNCHED
 from spawn.providers.ec2.offers import quota_subject
 from spawn.providers.ec2.requests import TOKEN_TAG
-from spawn.providers.ec2.spans import begin_span, keep_books
+from spawn.providers.ec2.spans import begin_span, go_on_counting, keep_books
 from spawn.providers.ec2.tags import read_tags
 from spawn.providers.ec2.turn import Array, Turn
 
@@ -108,6 +108,8 @@ def see_instance(turn: Turn, array: Array, row: Any, instance: Mapping[str, Any]
         reason = instance.get("StateReason") or {}
         said = instance.get("StateTransitionReason") or ""
         change_state(turn, array, row, state, code=reason.get("Code"), why=reason.get("Message") or said or None, at=_time_in(said, row, turn.now))
+    if row["missed"]:
+        go_on_counting(turn, row["id"])
 
 
 def _time_in(said: str, row: Any, now: Instant) -> Instant | None:
@@ -129,7 +131,7 @@ def change_state(turn: Turn, array: Array, row: Any, state: str, *, code: str | 
             "ended_why = coalesce(?, ended_why) WHERE id = ?",
             state, ended, at is not None, code if state != "running" else None, why if state != "running" else None, row["id"],
         )  # fmt: skip
-        keep_books(turn, array, row, state, at or turn.now)
+        keep_books(turn, array, row, state, at)
     if state in ("stopping", "stopped"):
         turn.memory.polled.pop(("news", array.key), None)  # what it wrote before is told before that
     if state in ("stopped", TERMINATED):

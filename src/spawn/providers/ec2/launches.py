@@ -8,16 +8,14 @@ import gzip
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from spawn.domain.errors import SpawnError
 from spawn.domain.jobs import Job
 from spawn.providers.ec2.asking import patiently, read_object
 from spawn.providers.ec2.clients import Clients
-from spawn.providers.ec2.userdata import BEGIN, END, URL
-
-if TYPE_CHECKING:
-    from spawn.providers.ec2.adopting import Seen
+from spawn.providers.ec2.seen import Seen
+from spawn.providers.ec2.userdata import BEGIN, END, STAGED
 
 Member = tuple[int, int]
 """Position and attempt."""
@@ -38,12 +36,12 @@ def launch_in(user_data: bytes) -> Mapping[str, Any] | None:
 
 
 def is_staged(user_data: bytes) -> bool:
-    """Whether user data fetches its launch.json from the bucket."""
+    """Whether user data lets the agent read its launch.json from the bucket."""
     try:
         script = gzip.decompress(user_data) if user_data[:2] == b"\x1f\x8b" else user_data
     except (OSError, EOFError):
         return False
-    return f"\n{URL} ".encode() in script
+    return f"\n{STAGED}".encode() in script
 
 
 def unrolled(runs: Sequence[Sequence[int]]) -> list[Member]:

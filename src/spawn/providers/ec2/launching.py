@@ -20,7 +20,7 @@ from spawn.providers.ec2.clients import Kind, code_of
 from spawn.providers.ec2.forming import take_tokens
 from spawn.providers.ec2.instances import enter_instances
 from spawn.providers.ec2.ledger import LAUNCHED, LAUNCHING, QUEUED, REFUSE, WANTED
-from spawn.providers.ec2.offers import offer_subject, quota_subject, run_subject
+from spawn.providers.ec2.offers import hold_offer, offer_subject, quota_subject, run_subject
 from spawn.providers.ec2.records import end_attempt
 from spawn.providers.ec2.turn import FRESH_S, Array, Hold, Refusal, Subject, Turn, chunks
 
@@ -29,8 +29,6 @@ NOT_YET_MOST_S: Final = 120.0
 
 _CALLS_AT_ONCE: Final = 10
 _QUOTA_S: Final = 60.0
-_NO_ROOM_FIRST_S: Final = 15.0
-_NO_ROOM_MOST_S: Final = 300.0
 _GONE = frozenset(["IdempotentInstanceTerminated"])
 _OTHERWISE: Final = "IdempotentParameterMismatch"
 _LISTED_S: Final = 60.0
@@ -148,7 +146,8 @@ def _answered(turn: Turn, array: Array, launch: Any, instances: Answer) -> None:
         _no_room(turn, array, launch, f"{len(instances)} of {launch['count']} instances were launched")
         turn.wake_at(turn.now)
     elif instances:
-        turn.free(offer_subject(array.account, offer, market))
+        if any(one["State"]["Name"] == "running" for one in instances):  # till then there may be no room for it after all
+            turn.free(offer_subject(array.account, offer, market))
         turn.free(quota_subject(array.account, offer.region, market))
     if left:
         turn.wake_at(turn.now)
@@ -193,9 +192,7 @@ def _is_recent(turn: Turn, array: Array) -> bool:
 
 
 def _no_room(turn: Turn, array: Array, launch: Any, sentence: str) -> None:
-    offer, market = array.fleet.offers[launch["offer"]], Market(launch["market"])
-    why = f"no capacity: {offer.type} {market.value} in {offer.zone}: {sentence}"
-    turn.hold(offer_subject(array.account, offer, market), why, because=Because.NO_CAPACITY, first_s=_NO_ROOM_FIRST_S, most_s=_NO_ROOM_MOST_S)
+    hold_offer(turn, offer_subject(array.account, array.fleet.offers[launch["offer"]], Market(launch["market"])), sentence)
 
 
 def _not_done(turn: Turn, launch: Any) -> None:

@@ -16,10 +16,13 @@ from spawn.domain.errors import ConfigurationError, StoreUnavailable
 from spawn.engine.news import ProviderEvent
 from spawn.providers.ec2.stored import event_row
 
-SCHEMA: Final = 2
+SCHEMA: Final = 4
 
 _MIGRATIONS: Final = {
     1: "ALTER TABLE array ADD COLUMN max_concurrent INTEGER; ALTER TABLE array ADD COLUMN limit_due INTEGER NOT NULL DEFAULT 0;",
+    2: "ALTER TABLE array ADD COLUMN control_etag TEXT; ALTER TABLE instance ADD COLUMN wished_to INTEGER; ALTER TABLE attempt ADD COLUMN over_place INTEGER;",
+    3: "CREATE TABLE look (key TEXT NOT NULL, region TEXT NOT NULL, at INTEGER NOT NULL, PRIMARY KEY (key, region)) WITHOUT ROWID; "
+    "ALTER TABLE span ADD COLUMN sure INTEGER; DROP INDEX instance_key; CREATE INDEX instance_state ON instance (key, state);",
 }
 """By the version of a ledger, what makes it one of the next version."""
 

@@ -1,7 +1,7 @@
 -- The ledger of the provider ec2: private to it, one file a state directory. Texts are JSON where they say so; times are milliseconds.
 CREATE TABLE meta (
     id TEXT NOT NULL, -- of this ledger: places of another one mean nothing here
-    acknowledged INTEGER NOT NULL
+    acknowledged INTEGER NOT NULL -- the last event that the store is known to have
 );
 CREATE TABLE array (
     key TEXT PRIMARY KEY,
@@ -16,8 +16,9 @@ CREATE TABLE array (
     prepared TEXT, -- JSON: what was made for it before the first launch; null: not yet
     launches INTEGER NOT NULL DEFAULT 0, -- how many were written down
     queue TEXT, -- the URL of its SQS queue
-    control TEXT NOT NULL DEFAULT '', -- control.json without its seq, as last written to the bucket
+    control TEXT NOT NULL DEFAULT '', -- control.json without its seq, as last written to the bucket, or read there
     control_seq INTEGER NOT NULL DEFAULT 0,
+    control_etag TEXT, -- of that object; null: there was none
     control_due INTEGER NOT NULL DEFAULT 0,
     max_concurrent INTEGER, -- how many run at once at most; null: no cap
     limit_due INTEGER NOT NULL DEFAULT 0 -- whether array.json still has another cap
@@ -34,6 +35,7 @@ CREATE TABLE attempt (
     told INTEGER NOT NULL DEFAULT 0, -- which events were told: 1 launched, 2 started, 4 completed
     recorded INTEGER NOT NULL DEFAULT 0, -- whether its outcome.json was read
     over_at INTEGER, -- when its end was told
+    over_place INTEGER, -- the event that told it last
     PRIMARY KEY (key, position, attempt)
 ) WITHOUT ROWID;
 CREATE INDEX attempt_open ON attempt (key, state) WHERE state <> 'over';
@@ -84,7 +86,8 @@ CREATE TABLE instance (
     checked_in_at INTEGER,
     heard_at INTEGER,
     ends_at INTEGER, -- as its agent confirms
-    extended_to INTEGER, -- as its user wants
+    extended_to INTEGER, -- as its user wants, here or on another machine
+    wished_to INTEGER, -- as its user wanted here last
     unsent TEXT,
     interrupted_at INTEGER,
     etag TEXT, -- of the last instances/ID.json that was read
@@ -92,13 +95,14 @@ CREATE TABLE instance (
     price_source TEXT NOT NULL DEFAULT '',
     price_as_of TEXT NOT NULL DEFAULT ''
 ) WITHOUT ROWID;
-CREATE INDEX instance_key ON instance (key);
+CREATE INDEX instance_state ON instance (key, state);
 CREATE INDEX instance_open ON instance (key) WHERE settled = 0;
 CREATE TABLE span ( -- times for which an instance is on the bill
     instance TEXT NOT NULL,
     key TEXT NOT NULL,
     began INTEGER NOT NULL,
     ended INTEGER,
+    sure INTEGER, -- up to when it was, where its end is not known for certain; null: to its end, or while it has none to the last look
     stopped INTEGER NOT NULL, -- whether only its volume was paid for
     usd REAL, -- an hour, what was really paid; null: what its offer said
     price_source TEXT,
@@ -106,6 +110,12 @@ CREATE TABLE span ( -- times for which an instance is on the bill
     PRIMARY KEY (instance, began, stopped)
 ) WITHOUT ROWID;
 CREATE INDEX span_key ON span (key);
+CREATE TABLE look ( -- when EC2 last said how the instances of an array stand
+    key TEXT NOT NULL,
+    region TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (key, region)
+) WITHOUT ROWID;
 CREATE TABLE wish (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     what TEXT NOT NULL, -- stop, drop, release, extend

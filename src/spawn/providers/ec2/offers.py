@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
+from typing import Any, Final
 
 from spawn.domain.fleets import MAX_PER_CALL, Market, Offer
 from spawn.domain.hindrances import Because, Hindrance
@@ -29,9 +30,25 @@ class Nothing:
     why: Hindrance
 
 
+_NO_ROOM_FIRST_S: Final = 15.0
+_NO_ROOM_MOST_S: Final = 300.0
+
+
 def offer_subject(account: str, offer: Offer, market: Market) -> Subject:
     """What is held while EC2 has no room for an offer."""
     return ("offer", account, offer.region, offer.zone, offer.type, market.value)
+
+
+def offer_subject_of(array: Array, instance: Any) -> Subject:
+    """The same, by an instance that the ledger has."""
+    return ("offer", array.account, instance["region"], instance["zone"], instance["type"], instance["market"])
+
+
+def hold_offer(turn: Turn, subject: Subject, sentence: str) -> None:
+    """EC2 has no room for an offer: the next one takes its place, and it is asked for again after 15 s, and after up to five minutes when that fails again."""
+    _, _, _, zone, kind, market = subject
+    why = f"no capacity: {kind} {market} in {zone}: {sentence}"
+    turn.hold(subject, why, because=Because.NO_CAPACITY, first_s=_NO_ROOM_FIRST_S, most_s=_NO_ROOM_MOST_S)
 
 
 def quota_subject(account: str, region: str, market: Market) -> Subject:

@@ -19,6 +19,7 @@ from spawn.providers.ec2.iam import check_policy, check_profile
 from spawn.providers.ec2.planning_checks import check_wish
 from spawn.providers.ec2.planning_looking import Looking
 from spawn.providers.ec2.planning_offers import check_types, offers_of, quotas_of, volume_gib
+from spawn.providers.ec2.planning_rights import check_rights
 from spawn.providers.ec2.policies import parse_policies
 from spawn.providers.ec2.recent import Recent
 from spawn.providers.ec2.storage import bucket_name, bucket_region, named_bucket_region
@@ -48,7 +49,9 @@ def plan_with(clients: Clients, wish: Wish, at: Instant, recent: Recent | None =
         bucket = options.bucket or bucket_name(caller.account, regions[0])
         where = pool.submit(named_bucket_region if options.bucket else bucket_region, clients, bucket, regions[0])
         profile = pool.submit(check_profile, clients, options.instance_profile) if options.instance_profile else None
-        policies = [pool.submit(check_policy, clients, arn) for arn in parse_policies(options.iam_policies).arns]
+        arns = parse_policies(options.iam_policies).arns
+        policies = [pool.submit(check_policy, clients, arn) for arn in arns]
+        rights = None if options.instance_profile else pool.submit(_see_rights, clients, bool(arns), at, known)
         found = Looking(clients, options, pool, at, known).look(regions)
         notes = [note for region in found for note in region.notes]
         notes += [note for future in (profile, *policies) if future is not None and (note := future.result()) is not None]
@@ -57,6 +60,8 @@ def plan_with(clients: Clients, wish: Wish, at: Instant, recent: Recent | None =
         size = volume_gib(options, found)
         for tried in [pool.submit(_try, clients, wish, offer, at, known) for offer in _first_of_each_region(offers)]:
             tried.result()
+        if rights is not None:
+            rights.result()
         fleet = Fleet(
             options=options,
             account=caller.account,
@@ -71,6 +76,10 @@ def plan_with(clients: Clients, wish: Wish, at: Instant, recent: Recent | None =
     estimated = _estimate(wish, fleet)
     _check_budget(options, estimated)
     return Plan(fleet=fleet, estimate=estimated, notes=(*remarks, *left_out, *dict.fromkeys(notes), *_remarks(fleet, estimated)))
+
+
+def _see_rights(clients: Clients, attaches: bool, at: Instant, recent: Recent) -> None:
+    recent.answer((_see_rights.__qualname__, attaches), at, partial(check_rights, clients, attaches=attaches))
 
 
 def _estimate(wish: Wish, fleet: Fleet) -> Estimate:

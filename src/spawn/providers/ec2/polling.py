@@ -10,6 +10,8 @@ from typing import Any, Final
 from spawn.domain.pacing import DESCRIBE
 from spawn.providers.ec2.clients import Kind
 from spawn.providers.ec2.instances import TERMINATED, change_state, meet_instance, see_instance
+from spawn.providers.ec2.offers import offer_subject_of
+from spawn.providers.ec2.spans import note_look, stop_counting
 from spawn.providers.ec2.tags import ARRAY, KEY, read_tags
 from spawn.providers.ec2.turn import Array, Refusal, Subject, Turn, chunks, fingerprint
 
@@ -33,9 +35,14 @@ def poll(turn: Turn, arrays: list[Array], *, at_once: bool) -> None:
         count = sum(turn.ledger.one("SELECT count(*) FROM instance WHERE key = ? AND region = ?", array.key, region)[0] for array in group)
         if not turn.is_due(subject, at_once=at_once, size=count):
             continue
-        if turn.held(turn.access_subject(group[0])) or turn.held(("DescribeInstances", account, region)):
+        if turn.held(turn.access_subject(group[0])) or turn.held(look_subject(account, region)):
             continue
         _ask(turn, region, group)
+
+
+def look_subject(account: str, region: str) -> Subject:
+    """What is held while EC2 does not say how instances stand."""
+    return ("DescribeInstances", account, region)
 
 
 def _places(turn: Turn, arrays: list[Array]) -> dict[tuple[str, str, str], list[Array]]:
@@ -44,8 +51,9 @@ def _places(turn: Turn, arrays: list[Array]) -> dict[tuple[str, str, str], list[
         regions = {row["region"] for row in turn.ledger.rows("SELECT DISTINCT region FROM instance WHERE key = ? AND settled = 0", array.key)}
         # a launch without an answer may have happened; attempts of another machine's launch may be anywhere
         regions |= {row["region"] for row in turn.ledger.rows("SELECT region FROM launch WHERE key = ? AND state = 'open' AND asked = 1", array.key)}
-        if turn.ledger.one("SELECT 1 FROM attempt WHERE key = ? AND state IN ('launched', 'begun') LIMIT 1", array.key) and not regions:
-            regions = {offer.region for offer in array.fleet.offers}
+        unmet = turn.ledger.one("SELECT 1 FROM instance WHERE key = ? AND settled = 0 AND token = '' LIMIT 1", array.key)
+        if unmet or (turn.ledger.one("SELECT 1 FROM attempt WHERE key = ? AND state IN ('launched', 'begun') LIMIT 1", array.key) and not regions):
+            regions |= {offer.region for offer in array.fleet.offers}
         for region in regions:
             found[array.account, array.access, region].append(array)
     return found
@@ -60,9 +68,9 @@ def _ask(turn: Turn, region: str, arrays: list[Array]) -> None:
             if refusal.kind is Kind.EXPIRED or refusal.is_denial:
                 turn.hold_access(group[0], refusal)
             else:
-                turn.hold(("DescribeInstances", account, region), refusal.sentence)
+                turn.hold(look_subject(account, region), refusal.sentence)
             return
-        turn.free(("DescribeInstances", account, region))
+        turn.free(look_subject(account, region))
         for array in group:
             _compare(turn, array, region, answer)
 
@@ -101,17 +109,23 @@ def _compare(turn: Turn, array: Array, region: str, found: list[dict[str, Any]])
         for instance in listed:
             row = known.get(instance["InstanceId"])
             if row is None or not row["token"]:
-                meet_instance(turn, array, region, instance)
-            elif row["state"] != TERMINATED:
+                # as it was launched: what became of it since then is seen like that of any other
+                meet_instance(turn, array, region, {**instance, "State": {"Name": "pending"}})
+                row = turn.ledger.one("SELECT * FROM instance WHERE id = ?", instance["InstanceId"])
+            if row["state"] != TERMINATED:
                 see_instance(turn, array, row, instance)
+            if row["state"] == "pending" and instance["State"]["Name"] == "running":
+                turn.free(offer_subject_of(array, row))
         seen = {instance["InstanceId"] for instance in listed}
         for row in known.values():
             if row["id"] not in seen and row["state"] != TERMINATED:
                 _unseen(turn, array, row)
+        note_look(turn, array.key, region)
 
 
 def _unseen(turn: Turn, array: Array, row: Any) -> None:
     missed_at = row["missed_at"] or turn.now
+    stop_counting(turn, row)
     turn.ledger.write("UPDATE instance SET missed = missed + 1, missed_at = ? WHERE id = ?", missed_at, row["id"])
     if _counts_as_gone(turn, row):
         change_state(turn, array, row, TERMINATED, code="Unlisted", why="EC2 does not list it any more")

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from spawn.domain.arrays import ArrayJob
 from spawn.domain.errors import ProviderUnavailable
-from spawn.domain.hindrances import Hindrance
+from spawn.domain.hindrances import Because, Hindrance
 from spawn.domain.ids import ArrayKey, AttemptId, JobId
-from spawn.domain.instants import Instant
+from spawn.domain.instants import Instant, iso
 from spawn.domain.jobs import Job
 from spawn.domain.queues import ComputeEnvironment
 from spawn.domain.scheduling import Capacity
-from spawn.engine.fleets import Access
+from spawn.engine.fleets import Access, Unended
 from spawn.engine.news import News
 from spawn.engine.ports import Clock
 from spawn.providers.ec2.ledger import Ledger
 from spawn.providers.ec2.orders import Afoot, Orders
+from spawn.providers.ec2.silence import Silence
 from spawn.providers.ec2.views import LedgerReader
 from spawn.providers.ec2.worker import Work, Worker
 
@@ -59,6 +61,7 @@ class Ec2Provider:
         self._ledger = ledger = open_ledger(directory / LEDGER_NAME)
         self.reader = LedgerReader(ledger)
         self._orders = Orders(ledger)
+        self._silence = silence = Silence(clock.now)
 
         def make_work() -> Work:
             # with it comes all that talks to AWS, which takes longer to import than the rest of the engine
@@ -67,7 +70,8 @@ class Ec2Provider:
             from spawn.providers.ec2.work import FleetWork
 
             soon = LOOK_SOON_S if look_soon_s is None else look_soon_s
-            return FleetWork(ledger=ledger, make_clients=make_clients or Clients, chance=chance, calls_at_once=calls_at_once, look_soon_s=soon)
+            make = make_clients or partial(Clients, on_made=silence.listen)
+            return FleetWork(ledger=ledger, make_clients=make, chance=chance, calls_at_once=calls_at_once, look_soon_s=soon)
 
         self._worker = make_worker(self._orders, make_work, clock)
         self._closed = False
@@ -79,16 +83,13 @@ class Ec2Provider:
         return self._worker.connect(wake)
 
     def close(self, *, terminate: bool, grace_s: float) -> None:
-        """Let the work end after the round it is in; with `terminate` have EC2 terminate all instances that are known, in `grace_s` and a minute at most.
-
-        Again: nothing.
-        """
+        """Let the work end after the round it is in; with `terminate` have EC2 terminate all instances that are known, in `grace_s` at most. Again: nothing."""
         if self._closed:
             return
         self._closed = True
-        self._worker.stop(None if terminate else _STOPS_WITHIN_S)
         if terminate:
-            self._worker.terminate_all(grace_s + 60.0)
+            self.terminate_all(grace_s)
+        self._worker.stop(_STOPS_WITHIN_S)
         self._worker.close()
         self._ledger.close()
 
@@ -96,6 +97,15 @@ class Ec2Provider:
         """Ask EC2 and the bucket now, and return when that has been read, or raise ProviderUnavailable. An array of which nothing is left: at once."""
         if self.reader.is_live(key) and not self._worker.look(within_s):
             raise ProviderUnavailable(f"EC2 and the bucket have not answered within {within_s:g} s; the engine goes on asking")
+
+    def terminate_all(self, within_s: float) -> None:
+        """Have EC2 terminate all instances that are known, and launch no more; return when it says that they end, or when the time is over."""
+        if self._orders.has_work():
+            self._worker.terminate_all(within_s)
+
+    def unended(self) -> Unended:
+        """The instances that live, or may, as last seen. Any thread."""
+        return self._orders.unended()
 
     def is_busy(self) -> bool:
         """Whether it looks after instances that still live. Any thread."""
@@ -124,8 +134,16 @@ class Ec2Provider:
         self._orders.acknowledge(place)
 
     def why(self, key: ArrayKey) -> Mapping[Hindrance, int]:
-        """Why attempts that it was handed have not begun, and of how many that is so."""
-        return dict(self._worker.reasons.get(key, {}))
+        """Why attempts that it was handed have not begun, and of how many that is so; and whether what is known of them is old."""
+        said: dict[Hindrance, int] = dict(self._worker.reasons.get(key, {}))
+        job = self.reader.job(key)
+        silent = None if job is None or job.fleet is None else self._silence.since({job.fleet.bucket_region, *(offer.region for offer in job.fleet.offers)})
+        if silent is None or not (count := self._orders.open_count(key)):
+            return said
+        since, who = silent
+        sentence = f"AWS has not answered since {iso(since)} ({who}): what is shown is as of then; the engine goes on asking"
+        heard = {why: number for why, number in said.items() if why.because is not Because.UNHEARD}
+        return {Hindrance(Because.UNHEARD, sentence): count, **heard}
 
     # --- what it is told ------------------------------------------------------------------------------------------------
 

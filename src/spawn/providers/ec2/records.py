@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from spawn.domain.ids import ArrayKey, AttemptId
 from spawn.domain.instants import Instant, from_seconds
 from spawn.engine.news import Completed, Dropped, Ended, EndKind, Lost, ProviderEvent, Refused, Started, Usage
-from spawn.providers.ec2.instances import tell_launched
+from spawn.providers.ec2.instances import suppose_instance, tell_launched
 from spawn.providers.ec2.ledger import BEGUN, OVER, TOLD_COMPLETED, TOLD_STARTED
 from spawn.providers.ec2.surveying import Claim, Ending
 from spawn.providers.ec2.surveying import Completed as Said
-from spawn.providers.ec2.turn import Turn
+from spawn.providers.ec2.turn import Turn, array_of
 
+_NAME: Final = re.compile(r"i-[0-9a-f]+")
 _HERE = "key = ? AND position = ? AND attempt = ?"
 
 
@@ -47,11 +49,18 @@ def note_outcome(turn: Turn, attempt: AttemptId, document: Ending) -> None:
         if not turn.ledger.write(f"UPDATE attempt SET recorded = 1 WHERE {_HERE} AND recorded = 0", *_place(attempt)):
             return
         note_begun(turn, attempt, document.instance_id)
+        _know(turn, attempt.key, document.instance_id)
         if document.started_at is not None:
             _tell_once(turn, attempt, TOLD_STARTED, Started(attempt, from_seconds(document.started_at)))
         if document.completed is not None:
             note_completed(turn, attempt, document.completed)
         end_attempt(turn, attempt, _end_of(turn, attempt, document))
+
+
+def _know(turn: Turn, key: ArrayKey, instance_id: str) -> None:
+    """What another machine launched for the array costs, too: it is looked for."""
+    if _NAME.fullmatch(instance_id) and turn.ledger.one("SELECT 1 FROM instance WHERE id = ?", instance_id) is None:
+        suppose_instance(turn, array_of(turn.ledger.one("SELECT * FROM array WHERE key = ?", key)), instance_id)
 
 
 def _end_of(turn: Turn, attempt: AttemptId, document: Ending) -> ProviderEvent:
@@ -72,8 +81,9 @@ def _end_of(turn: Turn, attempt: AttemptId, document: Ending) -> ProviderEvent:
 def end_attempt(turn: Turn, attempt: AttemptId, event: ProviderEvent) -> None:
     """The end of an attempt: told, and nothing more is done for it."""
     with turn.ledger.transaction():
-        turn.ledger.write(f"UPDATE attempt SET state = ?, over_at = coalesce(over_at, ?) WHERE {_HERE}", OVER, turn.now, *_place(attempt))
         turn.ledger.tell(event)
+        over = f"UPDATE attempt SET state = ?, over_at = coalesce(over_at, ?), over_place = (SELECT max(place) FROM event) WHERE {_HERE}"
+        turn.ledger.write(over, OVER, turn.now, *_place(attempt))
     turn.stir()
 
 

@@ -128,11 +128,11 @@ def _spec_of(array: Array) -> dict[str, Any]:
         **common_spec(job),
         # a machine of its own has variables of its own: of the launching shell only what was named
         "environment": {name: value for name, value in job.work.environment.items() if name in job.work.given},
-        "workdir": None,
+        "workdir": job.work.workdir or None,
         "directory": "/var/lib/spored/array",
         # alone on its machine a script's /tmp is the machine's, where its user looks for it; several on one would collide
         "private_tmp": shared and job.work.script is not None,
-        "visible": [],
+        "visible": [job.work.workdir] if job.work.workdir.startswith("/tmp/") else [],
         "memory_limit": shared and job.demand.memory > 0,
         "ttl_s": None,
         "max_concurrent": None,

@@ -10,13 +10,14 @@ from typing import Any, Final, NamedTuple
 from spawn.domain.ids import AttemptId
 from spawn.domain.instants import Instant, from_seconds, later
 from spawn.domain.states import InstanceState
-from spawn.engine.news import Dropped, Lost, ProviderEvent, Refused
+from spawn.engine.news import Dropped, InstanceChanged, Lost, ProviderEvent, Refused
 from spawn.providers.ec2.instances import TERMINATED, suppose_instance, tell_changed
 from spawn.providers.ec2.ledger import QUEUED, REFUSE, WANTED
 from spawn.providers.ec2.objects import ENGINE, NotUnderstood, claim, read_object
+from spawn.providers.ec2.offers import hold_offer, offer_subject_of
 from spawn.providers.ec2.reading import hold_bucket
 from spawn.providers.ec2.records import attempt_of, end_attempt, note_begun, note_outcome
-from spawn.providers.ec2.spans import end_spans_at
+from spawn.providers.ec2.spans import end_spans_at, never_charged
 from spawn.providers.ec2.surveying import Claim, Ending, Heard
 from spawn.providers.ec2.turn import Array, Turn, chunks
 
@@ -24,6 +25,7 @@ NEVER_CHECKED_IN: Final = "never checked in"
 UNREADABLE: Final = "its record in the bucket could not be read"
 _MARKET_CODES: Final = frozenset(["Server.SpotInstanceTermination", "Server.SpotInstanceShutdown"])
 _BY_ITSELF: Final = "Client.InstanceInitiatedShutdown"
+_NO_ROOM: Final = "Server.InsufficientInstanceCapacity"
 _NOTICE_MS: Final = 120_000
 _ROUNDED_UP: Final = timedelta(minutes=1)
 _AT_ONCE: Final = 500
@@ -53,6 +55,7 @@ def settle(turn: Turn, arrays: list[Array]) -> None:
         if turn.held(turn.access_subject(array)) or turn.held(("bucket", array.key)):
             continue
         _settle_attempts(turn, array, [(row, _instance_of(turn, row)) for row in stranded])
+        _tell_gone(turn, stranded)
         if array.is_pool and gone and not _look_into_queue(turn, array, gone):
             continue
         for group in chunks(gone, _AT_ONCE):
@@ -60,10 +63,21 @@ def settle(turn: Turn, arrays: list[Array]) -> None:
                 break
 
 
+def _tell_gone(turn: Turn, stranded: Sequence[Any]) -> None:
+    """Of what ended on an instance that had been settled before: that it is gone, too."""
+    ended = "SELECT instance.id FROM attempt JOIN instance ON instance.id = attempt.instance WHERE attempt.key = ? AND position = ? AND attempt = ? "
+    with turn.ledger.transaction():
+        for row in stranded:
+            found = turn.ledger.one(f"{ended} AND attempt.state = 'over' AND settled = 1", *_place(row))
+            if found is not None:
+                turn.ledger.tell(InstanceChanged(attempt_of(row), turn.now, found["id"], InstanceState.TERMINATED))
+
+
 def _settle_instances(turn: Turn, array: Array, gone: Sequence[Any]) -> bool:
     """Whether everything that they left could be read. Those of which it could are settled."""
     signs = turn.crew.all([partial(_sign, turn, array, row["id"]) for row in gone])
-    heard = [(instance, sign) for instance, sign in zip(gone, signs, strict=True) if not isinstance(sign, Exception)]
+    heard = [(_checked_in(turn, instance, sign), sign) for instance, sign in zip(gone, signs, strict=True) if not isinstance(sign, Exception)]
+    _hold_offers(turn, array, [instance for instance, _ in heard])
     opened = "SELECT * FROM attempt WHERE instance = ? AND state <> 'over' ORDER BY position"
     known = _settle_attempts(turn, array, [(row, instance) for instance, _ in heard for row in turn.ledger.rows(opened, instance["id"])])
     with turn.ledger.transaction():
@@ -88,6 +102,36 @@ def _sign(turn: Turn, array: Array, instance_id: str) -> Heard | None:
         return read_object(turn, array, f"instances/{instance_id}.json", Heard)
     except NotUnderstood:
         return None
+
+
+def _checked_in(turn: Turn, instance: Any, sign: Heard | None) -> Any:
+    """An instance as the ledger has it, which knows now whether it ever said a word."""
+    if sign is None or instance["checked_in_at"] is not None:
+        return instance
+    turn.ledger.write("UPDATE instance SET checked_in_at = ? WHERE id = ?", turn.now, instance["id"])
+    return turn.ledger.one("SELECT * FROM instance WHERE id = ?", instance["id"])
+
+
+def _hold_offers(turn: Turn, array: Array, gone: Sequence[Any]) -> None:
+    """What EC2 took and had no room for then counts as if it had been refused; nobody pays for it."""
+    with turn.ledger.transaction():
+        for instance in gone:
+            if not never_ran(instance):
+                continue
+            hold_offer(turn, offer_subject_of(array, instance), f"EC2 ended the instance before it ran: {_why(instance)}")
+            if instance["ended_code"] == _NO_ROOM:
+                never_charged(turn, instance["id"])
+
+
+def never_ran(instance: Any) -> bool:
+    """Whether EC2 ended an instance for want of room before anything could begin on it.
+
+    The spot market gives two minutes' notice to what runs: what it took sooner, and without a word of the agent, was not up yet.
+    """
+    if instance["checked_in_at"] is not None:
+        return False
+    soon = instance["ended_at"] is not None and instance["ended_at"] - instance["launched_at"] <= _NOTICE_MS
+    return instance["ended_code"] == _NO_ROOM or (soon and instance["ended_code"] in _MARKET_CODES)
 
 
 def _ended_at(turn: Turn, array: Array, instance: Any, sign: Heard | None) -> Instant:
@@ -188,6 +232,8 @@ def _conclude(turn: Turn, array: Array, instance: Any, row: Any, trace: _Trace) 
     elif instance is not None and trace.claimed_by != instance["id"] and not _is_settled(turn, trace.claimed_by):
         note_begun(turn, attempt, trace.claimed_by)  # it is another one's, which has not ended
     else:
+        if instance is None:
+            note_begun(turn, attempt, trace.claimed_by)
         end_attempt(turn, attempt, _lost(turn, attempt, trace.claimed_by))
 
 
@@ -195,7 +241,7 @@ def never_begun(turn: Turn, attempt: AttemptId, stopping: str | None, instance: 
     """The end of an attempt that nobody began and nobody can begin any more. `instance`: the one that it had to itself, if it had one."""
     if stopping is not None and stopping.startswith(REFUSE):
         return Refused(attempt, turn.now, f"CannotStartContainerError: {stopping.removeprefix(REFUSE)}")
-    if stopping is not None or instance is None or shared:
+    if stopping is not None or instance is None or shared or never_ran(instance):
         return Dropped(attempt, turn.now)
     market = _by_market(instance)
     why = _never_heard(instance) if instance["checked_in_at"] is None and not market else _why(instance)

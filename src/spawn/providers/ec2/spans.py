@@ -21,31 +21,71 @@ WHERE span.key = ? AND instance.market = ? AND stopped = 0 AND span.ended IS NOT
 """
 
 
-def begin_span(turn: Turn, key: ArrayKey, instance_id: str, at: Instant, *, stopped: bool) -> None:
-    """An instance is paid for from now on, or only its volume. Again: nothing."""
+_END = "UPDATE span SET ended = max(began, coalesce(sure, began), coalesce(?1, began), ?2), sure = NULL WHERE instance = ?3 AND ended IS NULL"
+_STOP_COUNTING = "UPDATE span SET sure = max(began, coalesce(?, began)) WHERE instance = ? AND ended IS NULL AND sure IS NULL"
+
+
+def begin_span(turn: Turn, key: ArrayKey, instance_id: str, at: Instant, *, stopped: bool, seen_at: Instant | None = None) -> None:
+    """An instance is paid for from now on, or only its volume. Again: nothing. `seen_at`: when EC2 last had it in another state."""
     open_ = turn.ledger.one("SELECT 1 FROM span WHERE instance = ? AND ended IS NULL AND stopped = ?", instance_id, stopped)
     if open_ is None:
-        _end_spans(turn, instance_id, at)
+        turn.ledger.write(_END, seen_at, at, instance_id)
         turn.ledger.write("INSERT OR IGNORE INTO span (instance, key, began, stopped) VALUES (?, ?, ?, ?)", instance_id, key, at, stopped)
 
 
-def keep_books(turn: Turn, array: Array, row: Any, state: str, at: Instant) -> None:
-    """An instance took another state at that time."""
+def keep_books(turn: Turn, array: Array, row: Any, state: str, at: Instant | None) -> None:
+    """An instance took another state, at that time by EC2's word; None: it does not say when, and somebody looks now.
+
+    What was counted stays: nothing ends before the last look that had it otherwise.
+    """
+    seen_at, since = _last_look(turn, row), turn.now if at is None else at
     if state in ("pending", "running"):
-        begin_span(turn, array.key, row["id"], Instant(row["launched_at"]) if row["state"] in ("pending", "running") else at, stopped=False)
+        began = Instant(row["launched_at"]) if row["state"] in ("pending", "running") else since
+        begin_span(turn, array.key, row["id"], began, stopped=False, seen_at=seen_at)
     elif state in ("stopping", "stopped"):
-        begin_span(turn, array.key, row["id"], at, stopped=True)
+        begin_span(turn, array.key, row["id"], since, stopped=True, seen_at=seen_at)
+    elif at is not None:
+        turn.ledger.write(_END, seen_at, at, row["id"])
     else:
-        _end_spans(turn, row["id"], at)
-
-
-def _end_spans(turn: Turn, instance_id: str, at: Instant) -> None:
-    turn.ledger.write("UPDATE span SET ended = max(began, ?) WHERE instance = ? AND ended IS NULL", at, instance_id)
+        turn.ledger.write(_STOP_COUNTING, seen_at, row["id"])
+        turn.ledger.write("UPDATE span SET ended = max(sure, ?) WHERE instance = ? AND ended IS NULL", since, row["id"])
 
 
 def end_spans_at(turn: Turn, instance_id: str, at: Instant) -> None:
-    """It is known now when an instance really ended: what is written of it ends no later."""
-    turn.ledger.write("UPDATE span SET ended = max(began, min(coalesce(ended, ?1), ?1)) WHERE instance = ?2", at, instance_id)
+    """It is known now when an instance really ended of which that was not certain: no later than it was seen to have, and not before it was seen alive."""
+    turn.ledger.write("UPDATE span SET ended = max(sure, min(coalesce(ended, ?1), ?1)), sure = NULL WHERE instance = ?2 AND sure IS NOT NULL", at, instance_id)
+
+
+# --- up to when it is certain -------------------------------------------------------------------------------------------
+
+
+def note_look(turn: Turn, key: ArrayKey, region: str) -> None:
+    """EC2 said how the instances of an array in a region stand: those that it has, and that were not missed, are paid for up to now."""
+    turn.ledger.write("INSERT INTO look (key, region, at) VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET at = max(at, excluded.at)", key, region, turn.now)
+
+
+def stop_counting(turn: Turn, row: Any) -> None:
+    """EC2 does not list an instance: it is not known to be paid for any longer than up to the last look that had it. Again: nothing."""
+    turn.ledger.write(_STOP_COUNTING, _last_look(turn, row), row["id"])
+
+
+def go_on_counting(turn: Turn, instance_id: str) -> None:
+    """EC2 lists it again. It had not ended, so it was paid for all the time."""
+    turn.ledger.write("UPDATE span SET sure = NULL WHERE instance = ? AND ended IS NULL AND sure IS NOT NULL", instance_id)
+
+
+def _last_look(turn: Turn, row: Any) -> Instant | None:
+    """When EC2 last had an instance as the ledger has it; None: never."""
+    found = turn.ledger.one("SELECT at FROM look WHERE key = ? AND region = ?", row["key"], row["region"])
+    return None if found is None or row["seen_at"] is None or row["missed"] else Instant(found["at"])
+
+
+def never_charged(turn: Turn, instance_id: str) -> None:
+    """EC2 ended an instance before it ran: it is on no bill."""
+    day = to_datetime(turn.now).date().isoformat()
+    turn.ledger.write(
+        "UPDATE span SET usd = 0, price_source = 'an instance that never ran is not charged', price_as_of = ? WHERE instance = ?", day, instance_id
+    )
 
 
 def has_unpriced(turn: Turn, array: Array) -> bool:

@@ -19,7 +19,7 @@ from spawn.providers.ec2.objects import ENGINE, claim
 from spawn.providers.ec2.reading import hold_bucket
 from spawn.providers.ec2.records import attempt_of, end_attempt, note_begun
 from spawn.providers.ec2.settling import never_begun
-from spawn.providers.ec2.turn import Array, Refusal, Turn, chunks
+from spawn.providers.ec2.turn import Array, Refusal, Subject, Turn, chunks
 
 PAST_END_S: Final = 300.0
 """How long past its end an instance may still run before the engine ends it: the third line of defence."""
@@ -69,7 +69,9 @@ def _marked(turn: Turn, array: Array | None, wish: Any, row: Any) -> bool:
     if what == "extend":
         if row["instance"] is None:
             return not open_  # not before its instance is known
-        turn.ledger.write("UPDATE instance SET extended_to = ? WHERE id = ?", int(wish["number"]), row["instance"])
+        # handed over again, as after a restart, it is not newer than what another machine has said since
+        moved = "UPDATE instance SET extended_to = ?1, wished_to = ?1 WHERE id = ?2 AND wished_to IS NOT ?1"
+        turn.ledger.write(moved, int(wish["number"]), row["instance"])
         turn.ledger.write("UPDATE array SET control_due = 1 WHERE key = ?", wish["key"])
     elif what == "release" and not open_:
         _release(turn, array, row)
@@ -177,8 +179,18 @@ def terminate(turn: Turn, arrays: list[Array]) -> None:
             _ask_to_terminate(turn, owners[place], place[2], list(group))
 
 
+def terminate_subject(account: str, region: str) -> Subject:
+    """What is held while EC2 does not take TerminateInstances."""
+    return ("TerminateInstances", account, region)
+
+
+def instance_subject(instance_id: str) -> Subject:
+    """What is held when EC2 would not terminate this one alone."""
+    return ("TerminateInstances", instance_id)
+
+
 def _ask_to_terminate(turn: Turn, array: Array, region: str, ids: list[str]) -> None:
-    if turn.held(("TerminateInstances", array.account, region)) or turn.held(turn.access_subject(array)):
+    if turn.held(terminate_subject(array.account, region)) or turn.held(turn.access_subject(array)):
         return
     wait = max(
         turn.tokens_in(array, region, "TerminateInstances", TERMINATE_INSTANCES, 1),
@@ -196,13 +208,15 @@ def _ask_to_terminate(turn: Turn, array: Array, region: str, ids: list[str]) -> 
         refusal = Refusal.of(answer, f"terminate instances in {region}")
         # one that EC2 does not know, or that is protected, refuses the whole call: the others are asked for again without it
         asked = [one for one in _INSTANCE_ID.findall(str(answer)) if one in ids] if refusal.code.startswith(_OF_ONE) else []
+        for one in asked:
+            turn.hold(instance_subject(one), refusal.sentence, for_s=_ASK_AGAIN_S)
         if refusal.kind is Kind.EXPIRED:
             turn.hold_access(array, refusal)
         elif not asked:
-            turn.hold(("TerminateInstances", array.account, region), refusal.sentence)
+            turn.hold(terminate_subject(array.account, region), refusal.sentence)
         else:
             turn.wake_at(turn.now)
     else:
-        turn.free(("TerminateInstances", array.account, region))
+        turn.free(terminate_subject(array.account, region))
     turn.ledger.write_many("UPDATE instance SET asked_at = ? WHERE id = ?", [(turn.now, one) for one in asked])
     turn.stir()

@@ -22,7 +22,7 @@ from spawn.domain.jobs import Job
 from spawn.domain.pacing import Bucket, Rate, pause_ms
 from spawn.engine.fleets import Access
 from spawn.providers.ec2.clients import Clients, Kind, classify, code_of, translate
-from spawn.providers.ec2.failures import is_denial_code
+from spawn.providers.ec2.failures import is_denial_code, said_by_engine
 from spawn.providers.ec2.ledger import Ledger
 from spawn.providers.ec2.preparing import Prepared
 from spawn.providers.ec2.stored import decode_job
@@ -56,7 +56,7 @@ class Refusal:
     def of(cls, error: BaseException, action: str) -> Refusal:
         """What an error of botocore, or one of ours that was made of it, means."""
         cause = error.__cause__ if isinstance(error, SpawnError) and error.__cause__ is not None else error
-        return cls(kind=classify(cause), code=code_of(cause), sentence=str(translate(error, action=action)))
+        return cls(kind=classify(cause), code=code_of(cause), sentence=said_by_engine(str(translate(error, action=action))))
 
     @property
     def is_denial(self) -> bool:

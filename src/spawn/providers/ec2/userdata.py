@@ -6,6 +6,7 @@ import base64
 import gzip
 import json
 import math
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
@@ -15,30 +16,47 @@ MOST_BYTES: Final = 16_384
 
 BEGIN: Final = "# spored-launch-begin"
 END: Final = "# spored-launch-end"
-URL: Final = "# spored-launch-url"
+_INSTALL: Final = "python3 /opt/spored/spored.pyz instance install"
+STAGED: Final = f"{_INSTALL} --bucket "
+"""What the last line begins with in user data that does not carry the launch's configuration."""
+
 _COLUMNS: Final = 76
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fetched:
-    """Something that the instance fetches by a presigned URL, and checks."""
+    """Something that the instance fetches by a presigned URL, and checks. So can everybody who may read its user data: it must not be secret."""
 
     url: str
     sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Staged:
+    """An object that the instance reads with the credentials of its role, and checks."""
+
+    bucket: str
+    region: str
+    key: str
+    sha256: str
+    endpoint: str | None  #: where S3 is asked; None: at AWS
 
 
 def embedded_or_none(launch: Mapping[str, object], agent: Fetched, ttl_s: float | None) -> bytes | None:
     """User data with the launch's configuration in it; None when that is more than EC2 takes."""
     packed = base64.b64encode(gzip.compress(document(launch), 9, mtime=0)).decode()
     lines = [BEGIN, *(f"# {packed[at : at + _COLUMNS]}" for at in range(0, len(packed), _COLUMNS)), END]
-    unpack = f"sed -n '/^{BEGIN}$/,/^{END}$/s/^# //p' \"$0\" | grep -v '^spored-launch-' | base64 -d | gzip -dc > \"$part\""
-    made = _packed(_script(lines, unpack, agent, ttl_s))
+    made = _packed([*_beginning(ttl_s), *lines, *_agent(agent), _UNPACK, f"{_INSTALL} || fail 'the agent could not be installed'", ""])
     return made if len(made) <= MOST_BYTES else None
 
 
-def staged(launch: Fetched, agent: Fetched, ttl_s: float | None) -> bytes:
-    """User data that fetches the launch's configuration."""
-    return _packed(_script([f"{URL} {launch.url} {launch.sha256}"], f"fetch '{launch.url}' {launch.sha256} \"$part\"", agent, ttl_s))
+def staged(launch: Staged, agent: Fetched, ttl_s: float | None) -> bytes:
+    """User data that lets the agent read the launch's configuration."""
+    words = [launch.bucket, "--region", launch.region, "--key", launch.key, "--sha256", launch.sha256]
+    if launch.endpoint is not None:
+        words += ["--endpoint", launch.endpoint]
+    read = f"{STAGED}{shlex.join(words)} || fail 'the configuration of the launch could not be read, or the agent not be installed'"
+    return _packed([*_beginning(ttl_s), *_agent(agent), read, ""])
 
 
 def document(launch: Mapping[str, object]) -> bytes:
@@ -46,15 +64,18 @@ def document(launch: Mapping[str, object]) -> bytes:
     return json.dumps(launch, separators=(",", ":"), sort_keys=True).encode()
 
 
-def _packed(script: str) -> bytes:
-    plain = script.encode()
+def _packed(lines: list[str]) -> bytes:
+    plain = "\n".join(lines).encode()
     packed = gzip.compress(plain, 9, mtime=0)
     return packed if len(packed) < len(plain) else plain
 
 
-def _script(launch: list[str], unpack: str, agent: Fetched, ttl_s: float | None) -> str:
-    guard = [] if ttl_s is None else [f"shutdown -h +{math.ceil(ttl_s / 60)} || say 'the end of this instance could not be scheduled'"]
-    return "\n".join([_HEAD, *guard, *launch, _FETCH, _INSTALL.format(unpack=unpack, url=agent.url, sha256=agent.sha256), ""])
+def _beginning(ttl_s: float | None) -> list[str]:
+    return [_HEAD] if ttl_s is None else [_HEAD, f"shutdown -h +{math.ceil(ttl_s / 60)} || say 'the end of this instance could not be scheduled'"]
+
+
+def _agent(agent: Fetched) -> list[str]:
+    return [_FETCH, _AGENT.format(url=agent.url, sha256=agent.sha256)]
 
 
 _HEAD: Final = """\
@@ -81,14 +102,16 @@ fetch() {
 }
 fail() { say "$*: this instance does nothing, and ends at its time"; exit 1; }"""
 
-_INSTALL: Final = """\
+_AGENT: Final = """\
 command -v python3 > /dev/null 2>&1 || fail 'there is no python3 in this image'
 mkdir -p /opt/spored /etc/spored || fail 'the agent has nowhere to be'
 chmod 755 /opt/spored
 fetch '{url}' {sha256} /opt/spored/spored.pyz || fail 'the agent could not be fetched'
-chmod 644 /opt/spored/spored.pyz
+chmod 644 /opt/spored/spored.pyz"""
+
+_UNPACK: Final = f"""\
 part=/etc/spored/launch.json.new
-{unpack} || fail 'the configuration of the launch could not be read'
+sed -n '/^{BEGIN}$/,/^{END}$/s/^# //p' "$0" | grep -v '^spored-launch-' | base64 -d | gzip -dc > "$part" ||
+  fail 'the configuration of the launch could not be read'
 [ -s "$part" ] || fail 'the configuration of the launch is empty'
-mv "$part" /etc/spored/launch.json
-python3 /opt/spored/spored.pyz instance install || fail 'the agent could not be installed'"""
+mv "$part" /etc/spored/launch.json"""

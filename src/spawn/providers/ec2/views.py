@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 from spawn.domain.costs import Price
 from spawn.domain.fleets import Fleet, InstanceFacts, Life, Market
@@ -16,6 +16,13 @@ from spawn.domain.states import InstanceState
 from spawn.engine.fleets import Access
 from spawn.providers.ec2.ledger import Ledger
 from spawn.providers.ec2.stored import decode_job
+
+_SPANS: Final = """
+SELECT instance.*, span.began, span.ended, span.stopped, span.usd AS paid, span.price_source AS paid_source, span.price_as_of AS paid_as_of,
+    coalesce(span.sure, span.ended, CASE WHEN instance.seen_at IS NOT NULL THEN look.at END, span.began) AS known_to
+FROM span JOIN instance ON instance.id = span.instance LEFT JOIN look ON look.key = instance.key AND look.region = instance.region
+WHERE span.key = ? ORDER BY span.began, instance.id
+"""
 
 
 class LedgerReader:
@@ -51,6 +58,12 @@ class LedgerReader:
         facts = {one: _facts(found[one], tuple(attempts[one])) for one in {latest[position] for position in wanted} if one in found}
         return {position: facts[latest[position]] for position in sorted(wanted) if latest[position] in facts}
 
+    def states(self, key: ArrayKey) -> dict[InstanceState, int]:
+        """How many instances of an array are in each state, as last seen: those that ended, and those on which no child stands, too."""
+        rows = self._ledger.rows("SELECT state, count(*) AS n FROM instance WHERE key = ? GROUP BY state", key)
+        found = {InstanceState(row["state"]): int(row["n"]) for row in rows}
+        return {state: found[state] for state in InstanceState if state in found}
+
     def lives(self, key: ArrayKey) -> list[Life]:
         """The lives of all instances of an array so far, the oldest first; between a stop and a start, which costs only the volume, is a life of its own."""
         row = self._ledger.one("SELECT * FROM array WHERE key = ?", key)
@@ -61,8 +74,7 @@ class LedgerReader:
             return []
         positions = self._positions(key)
         spans = self._ledger.rows(
-            "SELECT instance.*, span.began, span.ended, span.stopped, span.usd AS paid, span.price_source AS paid_source, span.price_as_of AS paid_as_of "
-            "FROM span JOIN instance ON instance.id = span.instance WHERE span.key = ? ORDER BY span.began, instance.id",
+            _SPANS,
             key,
         )
         return [_life(row, fleet, positions.get(row["id"], ())) for row in spans]
@@ -93,6 +105,7 @@ def _life(row: Any, fleet: Fleet, positions: tuple[int, ...]) -> Life:
         market=Market(row["market"]),
         began=Instant(row["began"]),
         ended=_instant(row["ended"]),
+        known_to=Instant(max(row["began"], row["known_to"])),
         usd_per_hour=price,
         positions=positions,
         stopped=bool(row["stopped"]),

@@ -117,18 +117,6 @@ class FleetWork:
         """Delete an array's files, here and in its bucket, in the rounds to come; `done` is called when they are gone. Any thread."""
         self._discards.add(directory, done)
 
-    def terminate_all(self, now: Instant) -> int:
-        """Ask EC2 to terminate every instance that is known, and launch nothing more that was not asked for; how many instances still live by what is known."""
-        with self.ledger.transaction():
-            self.ledger.write("UPDATE instance SET ending = 'the engine was stopped with --terminate' WHERE settled = 0 AND ending IS NULL")
-            self.ledger.write("UPDATE attempt SET stopping = 'stop' WHERE state <> 'over'")
-        self.step(now, look=True)
-        left: int = self.ledger.one(
-            "SELECT (SELECT count(*) FROM instance WHERE settled = 0 AND state NOT IN ('shutting-down', 'terminated')) + "
-            "(SELECT total(count) FROM launch WHERE state = 'open')"
-        )[0]
-        return int(left)
-
     def close(self) -> None:
         """Let go of threads."""
         self._crew.close()

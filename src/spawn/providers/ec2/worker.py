@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Final, Protocol
@@ -16,6 +17,7 @@ from spawn.providers.ec2.orders import Orders
 
 _AFTER_A_FAILURE_S: Final = 5.0
 _AT_LEAST_EVERY_S: Final = 30.0
+_LOOK_AGAIN_S: Final = 0.5
 _log = logging.getLogger(__name__)
 
 
@@ -31,9 +33,6 @@ class Work(Protocol):
 
     def discard(self, directory: str, done: Callable[[str], object]) -> None:
         """Delete an array's files in the rounds to come."""
-
-    def terminate_all(self, now: Instant) -> int:
-        """Ask for the end of every instance; how many still live."""
 
     def close(self) -> None:
         """Let go of threads."""
@@ -97,18 +96,13 @@ class Worker:
             self._thread.join(within_s)
 
     def terminate_all(self, within_s: float) -> None:
-        """Have everything terminated that is known; return when EC2 says that it ends, or when the time is over. After `stop`."""
-        if not self._orders.has_work():
-            return
-        pause, until = threading.Event(), self._clock.now() + within_s * 1000
-        while self._clock.now() < until:
-            try:
-                if not self._made().terminate_all(self._clock.now()):
-                    return
-            except Exception:
-                _log.exception("not every instance could be terminated: asked again")
-            pause.wait(1.0)
-        _log.error("some instances may still run: `spawn cleanup` finds them, and each ends at its own time")
+        """Have everything terminated that is known; return when EC2 says that it ends, or when the time is over. What is left is asked for again later."""
+        self._orders.end_all("the engine was stopped with --terminate")
+        self.wake()
+        pause, until = threading.Event(), time.monotonic() + within_s
+        while self._orders.unended() and (left := until - time.monotonic()) > 0:
+            if self.look(left):
+                pause.wait(min(_LOOK_AGAIN_S, max(0.0, until - time.monotonic())))
 
     def close(self) -> None:
         """Let go of what the work holds. After `stop`."""

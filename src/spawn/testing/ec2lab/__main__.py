@@ -39,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with lab:
         _say({"endpoint": lab.endpoint, "environment": lab.environment(), "account": lab.account})
         ended.wait()
+        if sys.stderr.isatty():
+            sys.stderr.write("ending the machines, and removing what they left\n")
     _say({"calls": lab.calls.tally()})
     return 0
 

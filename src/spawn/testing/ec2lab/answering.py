@@ -23,6 +23,7 @@ from spawn.testing.ec2lab.queues import OLDER_NAMES, Queues
 from spawn.testing.ec2lab.refusals import Dropped, Refused, ec2_error, json_error, query_error, s3_error
 from spawn.testing.ec2lab.requests import Answer, Request
 from spawn.testing.ec2lab.rights import Rights
+from spawn.testing.ec2lab.simulating import simulate
 from spawn.testing.ec2lab.stage import Stage
 from spawn.testing.ec2lab.throttling import limit_exceeded
 
@@ -138,6 +139,8 @@ class Answering:
     def _ask_iam(self, request: Request, caller: Caller) -> Answer:
         if request.action == "ListPolicies" or ":aws:policy/" in request.parameters.get("PolicyArn", ""):
             self._moto.know_managed_policies()
+        if request.action == "SimulatePrincipalPolicy":
+            return simulate(self._rights, request, self._callers.user(), _request_id(), is_role=self._moto.is_role)
         try:
             answer = self._moto.ask(request, self._port())
         except ValueError:

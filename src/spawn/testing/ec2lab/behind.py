@@ -145,6 +145,11 @@ class Moto:
                 *(version.document for policy in found.managed_policies.values() for version in policy.versions if version.is_default),
             ]
 
+    def is_role(self, arn: str) -> bool:
+        """Whether there is a role of this ARN, path included."""
+        with _ONE_AT_A_TIME:
+            return any(each.arn == arn for each in self._iam().roles.values())
+
     def know_managed_policies(self) -> None:
         """Let IAM have the policies that AWS manages. Again: nothing."""
         from moto.iam.aws_managed_policies import aws_managed_policies_data

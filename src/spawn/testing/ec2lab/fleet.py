@@ -115,10 +115,13 @@ class Fleet:
     def _befall(self, instance_id: str, kind: FateKind) -> None:
         if instance_id not in self._shown:
             return
-        if kind is FateKind.INTERRUPTED:
-            self.interrupt(instance_id)
-        else:
-            self.kill(instance_id)
+        match kind:
+            case FateKind.INTERRUPTED:
+                self.interrupt(instance_id)
+            case FateKind.DIES:
+                self.kill(instance_id)
+            case FateKind.NO_ROOM:
+                self.find_no_room(instance_id)
 
     # --- what machines say ----------------------------------------------------------------------------------------------
 
@@ -171,6 +174,13 @@ class Fleet:
         if instance.state in LIVE:
             self._stage.afterwards(lambda: self._machines().cut(instance_id))
             self._off(instance, State.TERMINATED, Cause.HOST)
+
+    def find_no_room(self, instance_id: str) -> None:
+        """There is no room for it after all. Up already, or gone: nothing."""
+        instance = self._shown[instance_id]
+        if instance.state is State.PENDING:
+            self._stage.afterwards(lambda: self._machines().cut(instance_id))
+            self._off(instance, State.TERMINATED, Cause.NO_ROOM)
 
     def reprice(self) -> None:
         """Spot prices have moved: charge the new ones, and take back what bids less."""

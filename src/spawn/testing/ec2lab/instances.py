@@ -44,6 +44,10 @@ class Cause(Enum):
     INSIDE = ("Client.InstanceInitiatedShutdown", "Client.InstanceInitiatedShutdown: Instance initiated shutdown")
     SPOT = ("Server.SpotInstanceTermination", "Server.SpotInstanceTermination: Spot instance termination")
     HOST = ("Server.InternalError", "Server.InternalError: Internal error")
+    NO_ROOM = (
+        "Server.InsufficientInstanceCapacity",
+        "Server.InsufficientInstanceCapacity: Insufficient capacity to satisfy instance request",
+    )
 
     def shown(self) -> dict[str, str]:
         """As EC2 shows it."""
@@ -52,7 +56,8 @@ class Cause(Enum):
     def transition(self, at: float) -> str:
         """EC2's StateTransitionReason."""
         stamp = f"({datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} GMT)"
-        return {Cause.USER: f"User initiated {stamp}", Cause.SPOT: f"Service initiated {stamp}", Cause.HOST: "Server.InternalError"}.get(self, "")
+        words = {Cause.USER: f"User initiated {stamp}", Cause.SPOT: f"Service initiated {stamp}", Cause.HOST: "Server.InternalError"}
+        return {**words, Cause.NO_ROOM: "Server.InsufficientInstanceCapacity"}.get(self, "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

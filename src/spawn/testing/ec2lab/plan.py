@@ -71,6 +71,7 @@ class FateKind(Enum):
 
     INTERRUPTED = "interrupted"  #: the spot market takes it back, with notice; on-demand instances are spared
     DIES = "dies"  #: its host fails
+    NO_ROOM = "no-room"  #: its launch was taken, and then there is no room for it after all; one that runs by then is spared
 
 
 class Fate(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -50,21 +52,46 @@ def laboratory(machines: int) -> Iterator[Rehearsal]:
     try:
         process, told, notes = _open(place / "lab", machines)
         try:
-            client = ensure_engine(place / "state")
-            rehearsal = Rehearsal(client, told["environment"], notes)
+            rehearsal = None
             try:
+                rehearsal = Rehearsal(ensure_engine(place / "state"), told["environment"], notes)
                 yield rehearsal
             finally:
-                client.stop_engine(terminate=True)
-                _wait_for_the_end_of(place / "state")
-                process.terminate()
-                rehearsal.calls = _calls_in(process.communicate(timeout=_END_WITHIN_S)[0])
+                with _uninterrupted():
+                    _end_engine(place / "state")
+                    process.terminate()
+                    calls = _calls_in(process.communicate(timeout=_END_WITHIN_S)[0])
+            rehearsal.calls = calls
         finally:
-            if process.poll() is None:
-                process.kill()
-                process.communicate()
+            _kill(process)
     finally:
         shutil.rmtree(place, ignore_errors=True)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Let nobody who presses Ctrl-C twice leave an engine and machines behind."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _end_engine(state_dir: Path) -> None:
+    """End what runs there and the engine, also one whose start was interrupted."""
+    if state_dir.exists():
+        ensure_engine(state_dir).stop_engine(terminate=True)
+        _wait_for_the_end_of(state_dir)
+
+
+def _kill(process: subprocess.Popen[str]) -> None:
+    if process.poll() is None:
+        process.kill()
+        process.communicate()
 
 
 def _wait_for_the_end_of(state_dir: Path) -> None:
@@ -98,7 +125,11 @@ def _start(directory: Path, boot: str) -> subprocess.Popen[str]:
 
 def _first_line(process: subprocess.Popen[str]) -> str:
     assert process.stdout is not None
-    return process.stdout.readline()
+    try:
+        return process.stdout.readline()
+    except KeyboardInterrupt:
+        _kill(process)
+        raise
 
 
 def _refusal_of(process: subprocess.Popen[str]) -> str:

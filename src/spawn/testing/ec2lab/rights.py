@@ -51,12 +51,14 @@ class Rights:
         """Refused, in the service's words, when a caller may not do what is asked."""
         permission = action or permission_of(request)
         resource = resource or self.resource_of(request)
-        if caller.role is None:
-            allowed = not any(fnmatchcase(permission.lower(), pattern.lower()) for pattern in self.forbidden)
-        else:
-            allowed = self.allows(caller.role, permission, resource, {**(facts or {}), **facts_of(request)})
-        if not allowed:
+        if not self.may(caller.role, permission, resource, {**(facts or {}), **facts_of(request)}):
             raise _denied(request.service, caller.arn, permission, resource)
+
+    def may(self, role: str | None, permission: str, resource: str, facts: Mapping[str, str]) -> bool:
+        """Whether something is allowed to a role, or (None) to the user."""
+        if role is None:
+            return not any(fnmatchcase(permission.lower(), pattern.lower()) for pattern in self.forbidden)
+        return self.allows(role, permission, resource, facts)
 
     def allows(self, role: str, permission: str, resource: str, facts: Mapping[str, str]) -> bool:
         """Whether a role's policies allow something; none that denies it, and one that allows it."""

@@ -7,6 +7,7 @@ import itertools
 import threading
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from hashlib import sha256
 
 from spawn.engine.ports import Clock
@@ -15,7 +16,7 @@ from spawn.testing.ec2lab.boot.actor import Actor, World
 from spawn.testing.ec2lab.boot.acts import ActPlan, Life
 from spawn.testing.ec2lab.boot.control import Controls
 from spawn.testing.ec2lab.boot.launches import Orders, read
-from spawn.testing.ec2lab.boot.reaching import Services, Signed, Unreachable
+from spawn.testing.ec2lab.boot.reaching import Services, Signed
 from spawn.testing.ec2lab.boot.runs import Runs
 from spawn.testing.ec2lab.machines import Ending, Hypervisor, Machine
 
@@ -163,10 +164,9 @@ class ActedMachines:
         name = sha256(machine.user_data).digest()
         orders = self._orders.get(name)
         if orders is None:
-            try:
-                orders = self._orders[name] = read(machine.user_data, self._world.services.fetch)
-            except Unreachable as error:
-                orders = Orders(guard_minutes=None, launch=None, trouble=str(error))
+            orders = read(machine.user_data, partial(self._world.services.get, machine))
+            if orders.launch is not None:
+                self._orders[name] = orders  # what this machine could not read another one of its launch may
         if orders.launch is None or not life.checks_in:
             return Mute(machine, orders, life, self._world)
         return Actor(machine, orders, orders.launch, life, self._world)

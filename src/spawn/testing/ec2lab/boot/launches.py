@@ -6,15 +6,18 @@ import base64
 import gzip
 import json
 import re
+import shlex
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import Any
 
+from spawn.testing.ec2lab.boot.reaching import Unreachable
+
 _GUARD = re.compile(r"^shutdown -[hP] \+(\d+)", re.MULTILINE)
 _EMBEDDED = re.compile(r"^# spored-launch-begin\n((?:# .*\n)*?)# spored-launch-end$", re.MULTILINE)
-_STAGED = re.compile(r"^# spored-launch-url (\S+) ([0-9a-f]{64})$", re.MULTILINE)
+_STAGED = re.compile(r"^python3 \S+ instance install (--.+) \|\| fail ", re.MULTILINE)
 
 
 class Unreadable(Exception):
@@ -69,7 +72,11 @@ class Orders:
     trouble: str | None = None
 
 
-def read(user_data: bytes, fetch: Callable[[str], bytes]) -> Orders:
+Fetch = Callable[[str, str], bytes | None]
+"""Gets an object by bucket and key; None: there is none."""
+
+
+def read(user_data: bytes, fetch: Fetch) -> Orders:
     """Understand user data; `fetch` gets what is staged."""
     try:
         script = (gzip.decompress(user_data) if user_data[:2] == b"\x1f\x8b" else user_data).decode()
@@ -79,19 +86,23 @@ def read(user_data: bytes, fetch: Callable[[str], bytes]) -> Orders:
     minutes = int(guard[1]) if guard is not None else None
     try:
         return Orders(guard_minutes=minutes, launch=parse(_document(script, fetch)))
-    except (Unreadable, OSError, ValueError, KeyError, TypeError) as error:
+    except (Unreadable, Unreachable, OSError, ValueError, KeyError, TypeError) as error:
         return Orders(guard_minutes=minutes, launch=None, trouble=f"{type(error).__name__}: {error}")
 
 
-def _document(script: str, fetch: Callable[[str], bytes]) -> Any:
+def _document(script: str, fetch: Fetch) -> Any:
     embedded = _EMBEDDED.search(script)
     if embedded is not None:
         return json.loads(gzip.decompress(base64.b64decode("".join(line[2:] for line in embedded[1].splitlines()))))
     staged = _STAGED.search(script)
     if staged is None:
         raise Unreadable("the user data launch no agent")
-    body = fetch(staged[1])
-    if sha256(body).hexdigest() != staged[2]:
+    words = shlex.split(staged[1])
+    told = dict(zip(words[::2], words[1::2], strict=True))
+    body = fetch(told["--bucket"], told["--key"])
+    if body is None:
+        raise Unreadable("what was staged is not there")
+    if sha256(body).hexdigest() != told["--sha256"]:
         raise Unreadable("what was staged is not what was launched")
     return json.loads(body)
 

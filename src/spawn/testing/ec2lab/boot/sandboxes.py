@@ -21,6 +21,7 @@ from spawn.testing.ec2lab.boot.plan import BootPlan, find_interpreter
 from spawn.testing.ec2lab.machines import Ending, Hypervisor, Machine
 
 _CONSOLE_BYTES = 1 << 16
+_REMOVED_AT_ONCE = 4
 _UP_S = 30.0
 
 
@@ -211,7 +212,7 @@ class RealMachines:
         self._file.close()
         self._line.close()
         self.metadata.close()
-        shutil.rmtree(self._directory)
+        _remove(self._directory)
 
     # What the host says
 
@@ -240,3 +241,12 @@ class RealMachines:
         else:
             ending = Ending.SHUTDOWN if event["how"] == "off" else Ending.DIED
         self._hypervisor.ended(event["id"], ending)
+
+
+def _remove(directory: Path) -> None:
+    """Remove what machines left, those of several at a time: each has a system's worth of files."""
+    machines = [os.fspath(path) for path in (directory / "machines").iterdir()]
+    groups = [machines[first::_REMOVED_AT_ONCE] for first in range(min(_REMOVED_AT_ONCE, len(machines)))]
+    for removal in [subprocess.Popen(["rm", "-rf", "--", *group], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL) for group in groups]:
+        removal.wait()
+    shutil.rmtree(directory)  # and what could not be removed is named by what this raises
