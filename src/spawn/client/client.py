@@ -257,8 +257,8 @@ class Client:
         return wire.Patience(silent_s + longest_s, silent_s + self._slow_s, self._say_slow if self._on_slow is not None else None)
 
     def _heed(self, answer: wire.Answer) -> None:
-        """Pass on, once, what the engine says of itself beside its answer."""
-        if self._on_trouble is not None and (why := answer.trouble) is not None:
+        """Pass on, once, what the engine says of itself beside its answer. A refusal says itself what is the matter."""
+        if self._on_trouble is not None and answer.status < 400 and (why := answer.trouble) is not None:
             on_trouble, self._on_trouble = self._on_trouble, None
             on_trouble(why)
 
