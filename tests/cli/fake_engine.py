@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from socketserver import ThreadingMixIn, UnixStreamServer
@@ -205,12 +206,13 @@ class _Handler(BaseHTTPRequestHandler):
             value = self.server.fake.answer(self.command, self.path, body)
         except Reply as reply:
             value = reply
-        if isinstance(value, Reply):
-            self._send(value.status, value.body, value.headers)
-        elif isinstance(value, dict):
-            self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
-        else:
-            self._send_chunked(value)
+        with suppress(BrokenPipeError):  # whoever asked has gone
+            if isinstance(value, Reply):
+                self._send(value.status, value.body, value.headers)
+            elif isinstance(value, dict):
+                self._send(200, json.dumps(value).encode(), {"Content-Type": "application/json"})
+            else:
+                self._send_chunked(value)
 
     do_GET = do_POST = do_PUT = do_DELETE = _do  # noqa: N815 - the base class asks for these names
 

@@ -12,7 +12,7 @@ import pytest
 from tests.cloud.account import Account
 from tests.cloud.tutorial import FILES, FRAMES, MONITOR, SIMULATIONS, Example
 
-SIZE = 3
+SIZE = 2
 
 
 def run(user: Account, example: Example, size: int = SIZE) -> str:

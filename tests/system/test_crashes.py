@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.system.conftest import Shell, alive, eventually
 
-CHILDREN = 10_000
+CHILDREN = 4_000
 KILLS = 20
 
 
