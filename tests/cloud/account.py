@@ -156,7 +156,8 @@ class Account:
     def close(self) -> None:
         """End the user's engines and runners, wherever they keep their state."""
         for state in [path.parent for path in self.shell.home.glob("*/engine.lock")]:
-            # only an engine can tell a runner to end what it runs: it is started when none is there
+            # only an engine can tell a runner to end what it runs
+            self("engine", "start", code=None, SPAWN_STATE_DIR=str(state))
             self("engine", "stop", "--terminate", "--yes", code=None, SPAWN_STATE_DIR=str(state))
             for lock in (state / "engine.lock", state / "runner" / "runner.lock"):
                 end_holder(lock)

@@ -139,10 +139,9 @@ def shell() -> Iterator[Shell]:
         yield shell
     finally:
         if any(holder(lock) for lock in (shell.state / "engine.lock", shell.state / "runner" / "runner.lock")):
-            # only an engine can tell a runner to end what it runs: it is started when none is there
-            if shell("engine", "stop", "--terminate", "--yes", code=None).code:
-                shell("engine", "start", code=None)
-                shell("engine", "stop", "--terminate", "--yes", code=None)
+            # only an engine can tell a runner to end what it runs
+            shell("engine", "start", code=None)
+            shell("engine", "stop", "--terminate", "--yes", code=None)
         for lock in (shell.state / "engine.lock", shell.state / "runner" / "runner.lock"):
             end_holder(lock)
         shutil.rmtree(home, ignore_errors=True)
