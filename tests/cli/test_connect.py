@@ -31,6 +31,9 @@ cat
 exit $(sed -n "$((n + 1))p" "$NOTES/codes" 2>/dev/null || echo 0)
 """
 
+# they share a server, whose state is that of the process
+pytestmark = pytest.mark.xdist_group("connect")
+
 PUBLIC = f"ssh-ed25519 {'A' * 68} spawn"
 
 KEYGEN = f"""\
@@ -287,7 +290,9 @@ def moto() -> Iterator[Moto]:
     server.start()
     url = "http://{}:{}".format(*server.get_host_and_port())
     ec2 = boto3.client("ec2", endpoint_url=url, aws_access_key_id="a", aws_secret_access_key="b", region_name="us-east-1")
-    yield Moto(url=url, ec2=ec2, images=ec2.describe_images(Owners=["099720109477", "amazon"])["Images"])
+    # moto's own images are not there in a process in which a laboratory has been
+    made = [ec2.register_image(Name=name, RootDeviceName="/dev/sda1")["ImageId"] for name in ("al2023-ami-2023", "ubuntu/images/noble")]
+    yield Moto(url=url, ec2=ec2, images=ec2.describe_images(ImageIds=made)["Images"])
     ec2.close()
     server.stop()
 
