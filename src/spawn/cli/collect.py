@@ -24,8 +24,9 @@ from spawn.cli.waiting import EXIT_FAILED
 from spawn.client.client import Client
 from spawn.client.objects import Array, MemberDetail
 from spawn.domain.errors import ConfigurationError, UsageError
+from spawn.domain.hindrances import Because
 
-_UNKEPT: Final = "unkept"
+_UNKEPT: Final = Because.UNKEPT.value
 
 EXAMPLES = """\
 spawn collect my-array results/            results/0/…, results/1/…, and results/manifest.json

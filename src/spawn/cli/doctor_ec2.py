@@ -15,11 +15,12 @@ from spawn.cli.accessing import access_here
 from spawn.cli.reaching import running_engine
 from spawn.client import cloud
 from spawn.domain.errors import SpawnError
+from spawn.domain.hindrances import Because
 
 WITHIN_S: Final = 20.0
 """What has not been found out by then is not waited for."""
 
-BILLED: Final = "billed"
+_BILLED: Final = Because.BILLED.value
 """The kind of a remark on instances that cannot be ended (docs/api.md)."""
 
 _VARIABLES: Final = (
@@ -57,7 +58,7 @@ def _cannot_be_ended() -> Iterator[Finding]:
         return  # that it does not answer is told elsewhere
     for array in arrays:
         for remark in array.remarks or ():
-            if remark.kind == BILLED:
+            if remark.kind == _BILLED:
                 yield "warn", "instances", f"{array.array_id}: {remark.count} × {remark.reason}"
 
 

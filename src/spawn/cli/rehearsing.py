@@ -112,8 +112,8 @@ def _as_it_is(client: Client, begun: Launched, array: Array, output: Output) -> 
 
 def _show_logs(client: Client, array: Array, groups: Sequence[FailureGroup]) -> None:
     """The end of one log of those that failed, unless it has been shown with why they did, and of one of those that succeeded."""
-    failed = not any(group.example is not None and group.example.log_tail for group in groups)
-    for status in ("FAILED", "SUCCEEDED") if failed else ("SUCCEEDED",):
+    is_shown = any(group.example is not None and group.example.log_tail for group in groups)
+    for status in ("SUCCEEDED",) if is_shown else ("FAILED", "SUCCEEDED"):
         for member in islice(client.members(array=array.array_id, status=status), 1 if array.counts.get(status) else 0):
             _show_log(client, member)
 

@@ -73,11 +73,7 @@ class LedgerReader:
         if fleet is None:
             return []
         positions = self._positions(key)
-        spans = self._ledger.rows(
-            _SPANS,
-            key,
-        )
-        return [_life(row, fleet, positions.get(row["id"], ())) for row in spans]
+        return [_life(row, fleet, positions.get(row["id"], ())) for row in self._ledger.rows(_SPANS, key)]
 
     def _positions(self, key: ArrayKey) -> dict[str, tuple[int, ...]]:
         """The children that each instance was launched for or ran."""
