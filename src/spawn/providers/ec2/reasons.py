@@ -10,11 +10,9 @@ from spawn.domain.hindrances import Because, Hindrance
 from spawn.domain.instants import iso
 from spawn.providers.ec2.ledger import FREE
 from spawn.providers.ec2.polling import look_subject
+from spawn.providers.ec2.silence import SAID_AFTER_S
 from spawn.providers.ec2.stopping import instance_subject, terminate_subject
 from spawn.providers.ec2.turn import Array, Hold, Turn
-
-UNSEEN_S: Final = 30.0
-"""After so long without an answer of EC2 it is said that what is shown is old."""
 
 SILENT_S: Final = 300.0
 """An instance that runs for so long without a word of its agent is named."""
@@ -66,7 +64,7 @@ def _unseen(turn: Turn, array: Array) -> Hold | None:
     """Why nobody has seen for a while how instances of a region stand."""
     for region in sorted({offer.region for offer in array.fleet.offers}):
         hold = turn.held(look_subject(array.account, region))
-        if hold is not None and turn.now - hold.since >= UNSEEN_S * 1000:
+        if hold is not None and turn.now - hold.since >= SAID_AFTER_S * 1000:
             sentence = f"{hold.why.sentence}; what is shown of them is as of {iso(hold.since)}"
             return replace(hold, why=Hindrance(Because.UNHEARD, sentence))
     return None
